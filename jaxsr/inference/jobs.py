@@ -1,0 +1,125 @@
+"""Folders of pictures through a network: a generator of records, one for each picture."""
+
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from jaxsr.imaging import files
+from jaxsr.imaging.color import from_float, to_float
+from jaxsr.imaging.resize import resize
+from jaxsr.inference.upscale import upscale
+from jaxsr.networks.weights import Weights
+
+
+class Item(NamedTuple):
+    """One picture of a job."""
+
+    source: Path
+    target: Path
+
+
+def plan(inputs: Sequence[Path], output: Path) -> list[Item]:
+    """Where each input goes: `output` is a file for one picture, otherwise a folder.
+
+    Folders are searched recursively and keep their structure. Raises ValueError for a missing input, a
+    folder without pictures, two inputs with one output, and an output that would overwrite an input.
+    """
+    found = [(path, path.relative_to(root)) for root in inputs for path in _pictures(root)]
+    as_file = len(inputs) == 1 and inputs[0].is_file() and output.suffix and not output.is_dir()
+    if as_file:
+        items = [Item(inputs[0], output)]
+    else:
+        items = [
+            Item(path, output / (path.name if relative == Path() else relative))
+            for path, relative in found
+        ]
+    _check(items)
+    return items
+
+
+def _pictures(path: Path) -> list[Path]:
+    if path.is_file():
+        return [path]
+    if not path.is_dir():
+        raise ValueError(f"no picture or folder at {path}; check the spelling")
+    found = files.list_pictures(path)
+    if not found:
+        raise ValueError(f"{path} holds no pictures ({', '.join(files.EXTENSIONS)}); name another folder")
+    return found
+
+
+def _check(items: Sequence[Item]) -> None:
+    sources = {item.source.resolve() for item in items}
+    targets: dict[Path, Path] = {}
+    for source, target in items:
+        resolved = target.resolve()
+        if resolved in sources:
+            raise ValueError(f"{target} would overwrite an input; name another output")
+        if resolved in targets:
+            raise ValueError(
+                f"{source} and {targets[resolved]} would both become {target}; "
+                "upscale them into different folders"
+            )
+        targets[resolved] = source
+
+
+def run_job(weights: Weights, items: Sequence[Item]) -> Iterator[dict[str, Any]]:
+    """Upscale each item; a record `{input, output, seconds, error}` follows, `error` None on success."""
+    network = jax.jit(upscale)
+    for source, target in items:
+        start = time.monotonic()
+        error = None
+        try:
+            picture = upscale_picture(network, weights, files.read(source))
+            target.parent.mkdir(parents=True, exist_ok=True)
+            files.write(target, picture)
+        except (ValueError, OSError) as problem:  # this file's fault; the others go on
+            error = str(problem)
+        seconds = time.monotonic() - start
+        yield {"input": str(source), "output": str(target), "seconds": seconds, "error": error}
+
+
+def upscale_picture(network, weights: Weights, picture: files.Picture) -> files.Picture:
+    """The picture by `network(weights, image)`; grey stays grey, alpha is enlarged bicubically."""
+    pixels, alpha = picture.pixels, picture.alpha
+    if alpha is not None:
+        pixels = fill_transparent(pixels, alpha)
+    grey = pixels.shape[-1] == 1 and weights.arch.channels == 3
+    sr = np.asarray(network(weights, pixels.repeat(3, axis=-1) if grey else pixels))
+    if grey:
+        sr = from_float(to_float(sr).mean(axis=-1, keepdims=True), pixels.dtype)
+    if alpha is not None:
+        alpha = from_float(resize(to_float(alpha), sr.shape[:2], method="bicubic"), alpha.dtype)
+    return files.Picture(sr, alpha, picture.icc, picture.exif)
+
+
+def fill_transparent(pixels: np.ndarray, alpha: np.ndarray) -> np.ndarray:
+    """Replace what lies under full transparency by the colours around it, so that it cannot bleed out.
+
+    Colours are averaged with alpha as weight over ever larger squares, and each transparent pixel takes the
+    smallest square that holds something visible.
+    """
+    weight = to_float(alpha).astype(np.float64)
+    filled, missing = to_float(pixels).astype(np.float64) * (alpha > 0), alpha[..., 0] == 0
+    if missing.all():
+        return np.zeros_like(pixels)
+    colour, factor = filled * weight, 1
+    while missing.any():
+        colour, weight, factor = _halve(colour), _halve(weight), factor * 2
+        y, x = (np.arange(n) // factor for n in pixels.shape[:2])
+        share = weight[y][:, x]
+        seen = missing & (share[..., 0] > 0)
+        filled[seen] = colour[y][:, x][seen] / share[seen]
+        missing &= ~seen
+    return np.where(alpha > 0, pixels, from_float(filled, pixels.dtype))
+
+
+def _halve(image: np.ndarray) -> np.ndarray:
+    """Sums of 2 x 2 squares; an odd side is filled up with zeros."""
+    height, width = image.shape[:2]
+    image = np.pad(image, ((0, height % 2), (0, width % 2), (0, 0)))
+    return image[::2, ::2] + image[1::2, ::2] + image[::2, 1::2] + image[1::2, 1::2]

@@ -1,0 +1,133 @@
+"""Frozen VGG16 and VGG19 features, for perceptual losses.
+
+Layers are named as in the VGG paper: `conv1_1` ... `conv5_4` before the ReLU, `relu1_1` ...
+`relu5_4` after it. Parameters are a plain dict {convolution: {"kernel": HWIO, "bias": [C]}} of what
+the wanted layers need, so that they can be an argument of a jitted function.
+"""
+
+import difflib
+from collections.abc import Collection, Iterable
+from pathlib import Path
+from typing import Any
+
+import flax.linen as nn
+import jax.numpy as jnp
+from jax import Array
+from safetensors import SafetensorError, safe_open
+
+from jaxsr.networks.layers import convolve, per_channel, relu
+
+# convolutions in each of the five blocks
+BLOCKS = {"vgg19": (2, 2, 4, 4, 4), "vgg16": (2, 2, 3, 3, 3)}
+
+# of ImageNet's training pictures, RGB in [0, 1]
+MEAN = (0.485, 0.456, 0.406)
+STD = (0.229, 0.224, 0.225)
+
+HOW_TO_MAKE = (
+    'python -c "import torchvision, safetensors.torch as s; '
+    "s.save_file(torchvision.models.vgg19(weights='DEFAULT').features.state_dict("
+    "prefix='features.'), 'vgg19.safetensors')\""
+)
+
+VGGParams = dict[str, dict[str, Array]]
+
+
+def load_vgg(path: str | Path, layers: Collection[str]) -> VGGParams:
+    """Read what `layers` need of a VGG16 or VGG19 with torchvision's names, as float32.
+
+    Raises ValueError for a missing or foreign file and for a layer that the network has not.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise ValueError(
+            f"no VGG weights at {path}: name a file in `loss.perceptual.weights`;"
+            f" torchvision makes one with {HOW_TO_MAKE}"
+        )
+    try:
+        with safe_open(path, framework="numpy") as file:
+            indices = _indices(path, set(file.keys()))
+            wanted = _convolutions(layers, indices)
+            return {name: _read_conv(file, path, indices[name]) for name in wanted}
+    except SafetensorError as error:
+        raise ValueError(f"{path} is no whole .safetensors file: {error}") from error
+
+
+def vgg_features(
+    params: VGGParams, image: Array, layers: Collection[str], *, dtype: Any = jnp.float32
+) -> dict[str, Array]:
+    """Return {layer: float32 [N, h, w, c]} of RGB or grey pictures in [0, 1]; `dtype` computes."""
+    wanted = _convolutions(layers, params)
+    x = _normalise(image, blocks=int(wanted[-1][4]) if wanted else 1).astype(dtype)
+    features = {}
+    block = "1"
+    for name in wanted:
+        if name[4] != block:
+            block = name[4]
+            x = nn.max_pool(x, (2, 2), (2, 2))
+        x = convolve(x, params[name]["kernel"], dtype=dtype)
+        x = x + per_channel(params[name]["bias"], x)
+        features[name] = x.astype(jnp.float32)
+        x = relu(x)
+        features[name.replace("conv", "relu")] = x.astype(jnp.float32)
+    return {name: features[name] for name in layers}
+
+
+def _normalise(image: Array, *, blocks: int) -> Array:
+    if image.ndim != 4 or image.shape[-1] not in (1, 3):
+        raise ValueError(
+            f"got pictures of shape {image.shape}, wanted [N, H, W, 3] or [N, H, W, 1] for VGG"
+            " features: turn the perceptual loss off or convert the pictures"
+        )
+    smallest = 2 ** (blocks - 1)
+    if min(image.shape[1:3]) < smallest:
+        raise ValueError(
+            f"got pictures of {image.shape[1]} x {image.shape[2]} pixels, wanted at least"
+            f" {smallest} x {smallest} for these VGG layers: use a larger crop or earlier layers"
+        )
+    if image.shape[-1] == 1:
+        image = jnp.repeat(image, 3, axis=-1)
+    image = image.astype(jnp.float32)
+    return (image - per_channel(jnp.array(MEAN), image)) / per_channel(jnp.array(STD), image)
+
+
+def _indices(path: Path, names: set[str]) -> dict[str, int]:
+    """Return {convolution: its N in torchvision's `features.N`} for the network in the file."""
+    for blocks in BLOCKS.values():
+        indices, index = {}, 0
+        for block, count in enumerate(blocks, 1):
+            for i in range(1, count + 1):
+                indices[f"conv{block}_{i}"] = index
+                index += 2  # a convolution and its ReLU
+            index += 1  # the pooling
+        if {f"features.{i}.weight" for i in indices.values()} <= names:
+            return indices
+    raise ValueError(
+        f"{path} holds neither VGG19 nor VGG16 in torchvision's names (`features.0.weight` ...):"
+        f" torchvision makes one with {HOW_TO_MAKE}"
+    )
+
+
+def _convolutions(layers: Collection[str], known: Iterable[str]) -> list[str]:
+    """Return the convolutions up to the deepest of `layers`, in order."""
+    known = sorted(known)
+    valid = known + [name.replace("conv", "relu") for name in known]
+    for layer in layers:
+        if layer not in valid:
+            nearest = difflib.get_close_matches(layer, valid, 1, 0.0)
+            raise ValueError(f"this VGG has no layer {layer!r}; the nearest is {nearest[0]!r}")
+    depth = max((known.index(layer.replace("relu", "conv")) + 1 for layer in layers), default=0)
+    return known[:depth]
+
+
+def _read_conv(file: Any, path: Path, index: int) -> dict[str, Array]:
+    weight, bias = (file.get_tensor(f"features.{index}.{part}") for part in ("weight", "bias"))
+    if weight.ndim != 4 or weight.shape[2:] != (3, 3) or bias.shape != weight.shape[:1]:
+        raise ValueError(
+            f"features.{index} in {path} has shapes {weight.shape} and {bias.shape},"
+            f" wanted [out, in, 3, 3] and [out]: torchvision makes a file with {HOW_TO_MAKE}"
+        )
+    return {
+        "kernel": jnp.asarray(weight.transpose(2, 3, 1, 0), jnp.float32),
+        "bias": jnp.asarray(bias, jnp.float32),
+    }

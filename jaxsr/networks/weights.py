@@ -1,0 +1,186 @@
+"""A generator's weights as one value, and the `.safetensors` files that hold it."""
+
+import dataclasses
+import difflib
+import json
+import os
+from collections.abc import Collection, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import flax.linen as nn
+import flax.struct
+import jax
+import jax.numpy as jnp
+import msgspec
+import numpy as np
+from flax.traverse_util import flatten_dict, unflatten_dict
+from jax import Array
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
+
+from jaxsr.networks.generators import GENERATORS
+
+FORMAT = 1
+FORMAT_KEY, ARCH_KEY = "jaxsr.format", "jaxsr.arch"
+
+# Linen's own fields, and those that say how a program runs rather than what the network is.
+RUN_FIELDS = ("parent", "name", "dtype", "axis_name")
+
+
+@flax.struct.dataclass
+class Weights:
+    """Parameters, running statistics ({} where there are none) and the generator they belong to.
+
+    An ordinary pytree of float32 arrays; `arch` is static, its `dtype` and `axis_name` at their
+    defaults, so that the weights of equal networks share one trace.
+    """
+
+    params: dict[str, Any]
+    stats: dict[str, Any]
+    arch: nn.Module = flax.struct.field(pytree_node=False)
+
+
+def init_weights(key: Array, arch: nn.Module) -> Weights:
+    """Draw fresh weights for a generator or discriminator."""
+    variables = jax.jit(lambda key: _init(key, arch))(key)
+    return Weights(variables["params"], variables.get("batch_stats", {}), arch)
+
+
+def _init(key: Array, arch: Any) -> Any:
+    # No network needs more than 32 pixels, and parameters do not depend on the size.
+    return arch.init(key, jnp.zeros((1, 32, 32, arch.channels)))
+
+
+def make_arch(registry: Mapping[str, type[nn.Module]], spec: Mapping[str, Any]) -> Any:
+    """Build the module that `spec`, {"name": a key of `registry`, **fields}, describes.
+
+    Raises ValueError that names the field for unknown names and fields and for wrong values.
+    """
+    name = spec.get("name")
+    if not isinstance(name, str) or name not in registry:
+        raise ValueError(_unknown("network", str(name), registry))
+    types = _field_types(registry[name])
+    values = {}
+    for field, value in spec.items():
+        if field == "name":
+            continue
+        if field not in types:
+            raise ValueError(_unknown(f"field of {name}", field, types))
+        values[field] = _convert(f"{name}.{field}", value, types[field])
+    if "scale" in types and "scale" not in values:
+        raise ValueError(f"{name} needs a scale: set the field `scale`")
+    return registry[name](**values)
+
+
+def arch_spec(arch: nn.Module) -> dict[str, Any]:
+    """Return the complete spec of a generator: `make_arch(GENERATORS, arch_spec(arch)) == arch`."""
+    for name, cls in GENERATORS.items():
+        if type(arch) is cls:
+            return {"name": name} | {field: getattr(arch, field) for field in _field_types(cls)}
+    raise ValueError(f"{type(arch).__name__} is no generator; known are {', '.join(GENERATORS)}")
+
+
+def _field_types(cls: type[nn.Module]) -> dict[str, Any]:
+    fields = dataclasses.fields(cls)  # pyright: ignore[reportArgumentType]
+    return {field.name: field.type for field in fields if field.name not in RUN_FIELDS}
+
+
+def _convert(field: str, value: Any, wanted: Any) -> Any:
+    try:
+        value = msgspec.convert(value, type=wanted)
+    except msgspec.ValidationError as error:
+        raise ValueError(f"{field} is {value!r}: {error}") from error
+    if wanted is int and value < 1:
+        raise ValueError(f"{field} is {value}, wanted at least 1")
+    return value
+
+
+def _unknown(what: str, got: str, known: Iterable[str]) -> str:
+    known = list(known)
+    nearest = difflib.get_close_matches(got, known, 1, 0.0)[0]
+    return f"unknown {what} {got!r}; did you mean {nearest!r}? Known: {', '.join(known)}"
+
+
+def save_weights(
+    path: str | Path, weights: Weights, *, metadata: Mapping[str, str] | None = None
+) -> None:
+    """Write `weights` with their network and `metadata` (provenance); the file appears whole."""
+    path = Path(path)
+    arrays = {
+        name: np.ascontiguousarray(value)
+        for name, value in _flatten(weights.params, weights.stats).items()
+    }
+    own = {FORMAT_KEY: str(FORMAT), ARCH_KEY: json.dumps(arch_spec(weights.arch))}
+    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
+    try:
+        save_file(arrays, partial, metadata={**(metadata or {}), **own})
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def read_weights(path: str | Path) -> Weights:
+    """Read what `save_weights` wrote; ValueError says what is wrong with any other file."""
+    path = Path(path)
+    with _open(path) as file:
+        arch = _read_arch(path, file.metadata() or {})
+        arrays = {name: file.get_tensor(name) for name in file.keys()}
+    wanted = jax.eval_shape(lambda key: _init(key, arch), jax.random.key(0))
+    _require_match(path, arrays, _flatten(wanted["params"], wanted.get("batch_stats", {})))
+    tree = unflatten_dict({name: jnp.asarray(array) for name, array in arrays.items()}, sep="/")
+    return Weights(tree["params"], tree.get("stats", {}), arch)
+
+
+def read_metadata(path: str | Path) -> dict[str, str]:
+    """Return the metadata of a .safetensors file: for ours, format, network and provenance."""
+    with _open(Path(path)) as file:
+        return file.metadata() or {}
+
+
+def _flatten(params: Any, stats: Any) -> dict[str, Any]:
+    return flatten_dict({"params": params, "stats": stats}, sep="/")
+
+
+def _open(path: Path) -> Any:
+    if not path.is_file():
+        raise ValueError(f"no weights file at {path}: check the path")
+    try:
+        return safe_open(path, framework="numpy")
+    except SafetensorError as error:
+        raise ValueError(f"{path} is no whole .safetensors file: {error}") from error
+
+
+def _read_arch(path: Path, metadata: Mapping[str, str]) -> Any:
+    version = metadata.get(FORMAT_KEY, "")
+    if not version.isdecimal() or ARCH_KEY not in metadata:
+        raise ValueError(f"{path} was not written by jaxsr: it names no network; import it instead")
+    if int(version) > FORMAT:
+        raise ValueError(
+            f"{path} has format {version}, this jaxsr reads up to {FORMAT}: use a newer jaxsr"
+        )
+    try:
+        return make_arch(GENERATORS, json.loads(metadata[ARCH_KEY]))
+    except ValueError as error:
+        raise ValueError(f"{path} describes its network wrongly: {error}") from error
+
+
+def _require_match(path: Path, got: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
+    """Raise ValueError that lists the first few names in which the tensors differ."""
+    common = got.keys() & wanted.keys()
+    misfits = [
+        n for n in common if (got[n].shape, got[n].dtype) != (wanted[n].shape, wanted[n].dtype)
+    ]
+    groups = {
+        "missing": wanted.keys() - got.keys(),
+        "not of this network": got.keys() - wanted.keys(),
+        "of another shape or type": misfits,
+    }
+    problems = [f"{_few(names)} {what}" for what, names in groups.items() if names]
+    if problems:
+        raise ValueError(f"{path} does not fit the network it names: {'; '.join(problems)}")
+
+
+def _few(names: Collection[str]) -> str:
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return ", ".join(sorted(names)[:3]) + more

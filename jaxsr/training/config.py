@@ -1,0 +1,289 @@
+"""The config of a run: frozen structs, TOML in and out, `a.b=value` overrides, checks across fields.
+
+Defaults of a network stand on its module and those of a degradation on its spec; all others stand here.
+"""
+
+import difflib
+import tomllib
+import types
+import typing
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import msgspec
+import tomli_w
+from flax import linen as nn
+
+from jaxsr.imaging.degrade import DEGRADATIONS
+from jaxsr.networks.discriminators import DISCRIMINATORS
+from jaxsr.networks.generators import GENERATORS
+from jaxsr.networks.weights import make_arch
+from jaxsr.training.losses import PIXEL_LOSSES
+
+Count = Annotated[int, msgspec.Meta(ge=0)]
+Positive = Annotated[int, msgspec.Meta(ge=1)]
+Weight = Annotated[float, msgspec.Meta(ge=0)]
+Share = Annotated[float, msgspec.Meta(ge=0, lt=1)]
+Paths = str | tuple[str, ...]
+
+
+class Perceptual(msgspec.Struct, frozen=True, kw_only=True):
+    """Distance of VGG features; `layers` maps torchvision's names (conv5_4, relu5_4) to weights."""
+
+    weights: str
+    layers: dict[str, float]
+    weight: Weight = 1.0
+    criterion: Literal["l1", "l2"] = "l1"
+
+
+class Adversarial(msgspec.Struct, frozen=True, kw_only=True):
+    """The game between generator and discriminator; `weight` scales the generator's side only."""
+
+    weight: Weight
+    kind: Literal["vanilla", "relativistic", "lsgan", "hinge", "wgan"] = "vanilla"
+
+
+class Penalty(msgspec.Struct, frozen=True, kw_only=True):
+    """Gradient penalty of the discriminator, every `every` steps and then `every` times as strong."""
+
+    kind: Literal["r1", "wgan_gp"]
+    weight: Weight = 10.0
+    every: Positive = 1
+
+
+class Loss(msgspec.Struct, frozen=True, kw_only=True):
+    """`pixel` maps l1, l2, charbonnier and ssim to weights; the other terms are off where absent."""
+
+    pixel: dict[str, Weight] = {}
+    perceptual: Perceptual | None = None
+    adversarial: Adversarial | None = None
+    penalty: Penalty | None = None
+
+
+class Data(msgspec.Struct, frozen=True, kw_only=True):
+    """Pictures: files, folders, globs or `package:NAME/PATH`; `lr` names the folder of paired LR pictures."""
+
+    train: Paths
+    lr: Paths | None = None
+    val: Paths = ()
+    crop: Positive = 128  # HR pixels
+    workers: Count = 0
+    cache: Literal["none", "memory", "disk"] = "none"
+
+
+class Optim(msgspec.Struct, frozen=True, kw_only=True):
+    """Both players' optimiser; the rates are functions of the step of the run."""
+
+    name: Literal["adam", "adamw", "sgd"] = "adam"
+    lr: Weight = 2e-4
+    d_lr: Weight | None = None  # absent: lr
+    betas: tuple[Share, Share] = (0.9, 0.99)
+    eps: Weight = 1e-8
+    weight_decay: Weight = 0.0  # adamw
+    schedule: Literal["constant", "multistep", "cosine", "cosine_restarts"] = "constant"
+    warmup: Count = 0  # steps of linear rise from 0
+    milestones: tuple[
+        Positive, ...
+    ] = ()  # multistep: the steps at which the rate is multiplied by factor
+    factor: Weight = 0.5
+    period: Positive | None = None  # cosine_restarts: steps of one period
+    min_lr: Weight = 1e-7  # the floor of both cosines
+    clip: Weight = 0.0  # largest global norm of a gradient; 0: not clipped
+    ema: Share = 0.999
+
+
+class Train(msgspec.Struct, frozen=True, kw_only=True):
+    """The length of the run and how it is stepped, logged and saved."""
+
+    steps: Positive
+    pixel_steps: Count = 0  # the first steps, which train the generator with the pixel terms alone
+    batch_size: Positive = 16  # of all devices and processes together
+    accumulate: Positive = 1  # parts that a batch is split into, one after the other
+    seed: Count = 0
+    dtype: Literal["float32", "bfloat16"] = "float32"  # of computation; parameters are float32
+    init: str | None = None  # weights to start from
+    save_every: Positive = 1000
+    keep: Positive = 2  # checkpoints kept
+    log_every: Positive = 100
+    max_skipped: Positive = 10  # non-finite steps in a row after which the run stops
+
+
+class Eval(msgspec.Struct, frozen=True, kw_only=True):
+    """Evaluation of the averaged weights on `data.val`."""
+
+    every: Positive = 1000
+    best: Literal["psnr_y", "ssim_y", "psnr_rgb", "ssim_rgb"] = "psnr_y"
+    images: Count = 4  # pictures in the grid
+    image_size: Positive = 256  # HR pixels of a side of its crops
+
+
+class Config(msgspec.Struct, frozen=True, kw_only=True):
+    """All of a run; `generator`, `discriminator` and `degrade` hold the fields of what they name."""
+
+    generator: dict[str, Any]
+    discriminator: dict[str, Any] | None = None
+    loss: Loss
+    degrade: dict[str, Any] = msgspec.field(default_factory=lambda: {"kind": "bicubic"})
+    data: Data
+    optim: Optim = Optim()
+    train: Train
+    eval: Eval = Eval()
+
+
+def load_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:
+    """Read a TOML config and lay `section.key=value` over it; ValueError says what is wrong and where."""
+    path = Path(path)
+    if not path.is_file():
+        raise ValueError(f"no config at {path}; name a TOML file, such as configs/quickstart.toml")
+    try:
+        tree = tomllib.loads(path.read_text())
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path} is not TOML: {error}") from error
+    for override in overrides:
+        _override(tree, override)
+    return make_config(tree)
+
+
+def make_config(tree: dict[str, Any]) -> Config:
+    """The checked config of nested dicts; ValueError names the field, and the nearest for one unknown."""
+    _reject_unknown(Config, tree, "")
+    try:
+        config = msgspec.convert(tree, Config)
+    except msgspec.ValidationError as error:
+        reason, _, where = str(error).partition(" - at `$")
+        field = where.strip(".`") or "config"
+        raise ValueError(f"{field}: {reason}; mend it in the config or with --set") from error
+    return _check(config)
+
+
+def dump_config(config: Config) -> str:
+    """The whole config as TOML, which `make_config` reads back as an equal config."""
+    return tomli_w.dumps(_without_none(msgspec.to_builtins(config)))
+
+
+def generator(config: Config) -> nn.Module:
+    """The generator that the config names, in float32."""
+    return make_arch(GENERATORS, config.generator)
+
+
+def discriminator(config: Config) -> nn.Module | None:
+    """The discriminator, in float32; None where the config has no adversarial term."""
+    return make_arch(DISCRIMINATORS, config.discriminator) if config.discriminator else None
+
+
+def degradation(config: Config) -> Any:
+    """The spec that `jaxsr.imaging.degrade.degrade` takes."""
+    fields = dict(config.degrade)
+    kind = fields.pop("kind", None)
+    if kind not in DEGRADATIONS:
+        raise ValueError(f"degrade.kind: got {kind!r}, wanted one of {', '.join(DEGRADATIONS)}")
+    spec = DEGRADATIONS[kind]
+    known = [name for name in spec.__dataclass_fields__ if name != "scale"]
+    for name in fields:
+        if name not in known:
+            raise ValueError(_unknown(f"degrade.{name}", name, known))
+    try:
+        return msgspec.convert({**fields, "scale": generator(config).scale}, spec)
+    except msgspec.ValidationError as error:
+        raise ValueError(f"degrade: {error}; mend it in the config or with --set") from error
+
+
+def _check(config: Config) -> Config:
+    """The rules that join several fields."""
+    g, d = generator(config), discriminator(config)
+    degradation(config)
+    loss, train = config.loss, config.train
+    for name in loss.pixel:
+        if name not in PIXEL_LOSSES:
+            raise ValueError(_unknown(f"loss.pixel.{name}", name, list(PIXEL_LOSSES)))
+    if not (loss.pixel or loss.perceptual or loss.adversarial):
+        raise ValueError("loss: got no term; wanted one at least, such as loss.pixel.l1 = 1.0")
+    if config.data.crop % g.scale:
+        raise ValueError(
+            f"data.crop: got {config.data.crop}, wanted a multiple of generator.scale = {g.scale}"
+        )
+    if loss.perceptual and g.channels not in (1, 3):
+        raise ValueError(
+            f"loss.perceptual: VGG sees 1 or 3 channels, got generator.channels = {g.channels}; "
+            "remove the term"
+        )
+    if train.pixel_steps and not loss.pixel:
+        raise ValueError("train.pixel_steps: the pixel stage has no loss; set loss.pixel.l1 = 1.0")
+    if config.optim.schedule == "multistep" and not config.optim.milestones:
+        raise ValueError("optim.schedule: multistep needs optim.milestones = [step, ...]")
+    if config.optim.schedule == "cosine_restarts" and not config.optim.period:
+        raise ValueError("optim.schedule: cosine_restarts needs optim.period = steps")
+    _check_players(config, g, d)
+    return config
+
+
+def _check_players(config: Config, g: Any, d: Any) -> None:
+    loss, crop = config.loss, config.data.crop
+    if bool(d) != bool(loss.adversarial):
+        have, lack = (
+            ("discriminator", "loss.adversarial") if d else ("loss.adversarial", "discriminator")
+        )
+        raise ValueError(f"{have}: got it without {lack}; a game needs both, a pixel run neither")
+    if not d:
+        if config.train.pixel_steps or loss.penalty:
+            field = "loss.penalty" if loss.penalty else "train.pixel_steps"
+            raise ValueError(
+                f"{field}: got it without loss.adversarial; add that term or remove this"
+            )
+        return
+    if d.channels != g.channels:
+        raise ValueError(
+            f"discriminator.channels: got {d.channels}, wanted generator.channels = {g.channels}"
+        )
+    if crop < d.min_size or crop % d.multiple:
+        raise ValueError(
+            f"data.crop: got {crop}, wanted a multiple of {d.multiple} from {d.min_size} on "
+            f"for discriminator {config.discriminator['name']!r}"
+        )
+
+
+def _override(tree: dict[str, Any], override: str) -> None:
+    """Lay one `a.b=value` over the tree; a value that is no TOML is a string."""
+    name, equals, text = override.partition("=")
+    *sections, key = name.strip().split(".")
+    if not equals or not key or not sections:
+        raise ValueError(f"--set {override}: wanted section.key=value, such as train.steps=100")
+    try:
+        value = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = text.strip()
+    for section in sections:
+        tree = tree.setdefault(section, {})
+        if not isinstance(tree, dict):
+            raise ValueError(f"--set {override}: {section} is a value, not a section")
+    tree[key] = value
+
+
+def _reject_unknown(struct: type, tree: Any, where: str) -> None:
+    """Refuse keys that no field answers to; msgspec's own message does not name the nearest."""
+    if not isinstance(tree, dict):
+        return  # the conversion says what it wanted
+    hints = typing.get_type_hints(struct)
+    for key, value in tree.items():
+        if key not in hints:
+            raise ValueError(_unknown(where + key, key, list(hints)))
+        for inner in _structs(hints[key]):
+            _reject_unknown(inner, value, f"{where}{key}.")
+
+
+def _structs(hint: Any) -> list[type]:
+    options = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
+    return [o for o in options if isinstance(o, type) and issubclass(o, msgspec.Struct)]
+
+
+def _unknown(where: str, name: str, known: Sequence[str]) -> str:
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.0)
+    return f"{where}: no such key; did you mean {near[0]!r}? (known: {', '.join(known)})"
+
+
+def _without_none(tree: Any) -> Any:
+    # TOML has no null: an absent key is None.
+    if isinstance(tree, dict):
+        return {k: _without_none(v) for k, v in tree.items() if v is not None}
+    return tree

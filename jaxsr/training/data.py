@@ -1,0 +1,215 @@
+"""Training examples: a pure function from example number to crop, and its Grain pipeline."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Generator
+from typing import Any
+
+import absl.flags
+import grain
+import jax
+import numpy as np
+
+from jaxsr.training.pictures import Pictures, decode
+from jaxsr.training.store import Store
+
+EXAMPLES = 2**32  # example numbers are uint32
+CHUNK = 1024  # examples drawn at once: one numpy call on a scalar costs as much as on a thousand
+ROUNDS = 32  # each round leaves a picture in place with probability 1/2
+GOLDEN = np.uint32(0x9E3779B9)  # a nothing-up-my-sleeve start: 2^32 over the golden ratio
+ROW, COLUMN, POSE = np.arange(1, 4, dtype=np.uint32)  # streams of words of one example
+
+
+def draw(seed: Any, n: Any, *, heights: Any, widths: Any, crop: int) -> tuple[Any, ...]:
+    """Say what makes example `n`: (picture, y, x, flip, turn), the crop's corner being (y, x).
+
+    Integer arithmetic modulo 2^32 alone, so numpy and jax.numpy, jitted or not, give the same bits.
+    Each epoch of P examples holds every picture once, in an order of its own. `seed` and `n` are
+    ints or uint32 arrays below 2^32; `heights` and `widths` [P] are uint32 arrays of the same
+    library as `n`, in pixels, none below `crop`. Each result is uint32 of the shape of `n`: y and x
+    uniform over the corners at which a crop fits, flip in {0, 1}, turn in {0, 1, 2, 3}.
+    """
+    seed, n = _uint32(seed), _uint32(n)
+    count = np.uint32(len(heights))
+    with np.errstate(over="ignore"):  # numpy scalars warn when they wrap; arrays do not
+        picture = _shuffled(seed, n // count, n % count, count)
+    place = _place(seed, n, height=heights[picture], width=widths[picture], crop=crop)
+    return picture, *place
+
+
+def _shuffled(seed: Any, epoch: Any, index: Any, count: np.uint32) -> Any:
+    """Permute `index` in [0, count): swap-or-not (Hoang, Morris and Rogaway, CRYPTO 2012, fig. 1).
+
+    In each round a keyed involution pairs the indices, and a hash of the pair swaps it or not: a
+    permutation of any count without rejection.
+    """
+    key = _hash(seed, epoch)
+    for number in range(ROUNDS):
+        round_key = _hash(key, np.uint32(number))
+        partner = (round_key % count + count - index) % count
+        larger = index ^ ((index ^ partner) * (partner > index).astype(np.uint32))
+        swap = _hash(round_key, larger) >> np.uint32(31)
+        index = index ^ ((index ^ partner) * swap)
+    return index
+
+
+def _place(seed: Any, n: Any, *, height: Any, width: Any, crop: int) -> tuple[Any, ...]:
+    """Return y, x, flip and turn of example `n` in a picture of the given size."""
+    with np.errstate(over="ignore"):
+        y = _hash(seed, n, ROW) % (height - np.uint32(crop - 1))
+        x = _hash(seed, n, COLUMN) % (width - np.uint32(crop - 1))
+        pose = _hash(seed, n, POSE)
+    return y, x, pose >> np.uint32(31), (pose >> np.uint32(29)) & np.uint32(3)
+
+
+def _hash(*words: Any) -> Any:
+    """Mix words into one: a chain of Wellons' `lowbias32`, whose every step is a bijection."""
+    state = GOLDEN
+    for word in words:
+        state = (state * np.uint32(5) + GOLDEN) ^ word
+        state = (state ^ (state >> np.uint32(16))) * np.uint32(0x7FEB352D)
+        state = (state ^ (state >> np.uint32(15))) * np.uint32(0x846CA68B)
+        state = state ^ (state >> np.uint32(16))
+    return state
+
+
+def _uint32(value: Any) -> Any:
+    return np.uint32(value) if isinstance(value, int) else value.astype(np.uint32)
+
+
+class Source:
+    """Random access to training examples by number, as Grain wants it.
+
+    `source[n]` is a dict: `hr` [crop, crop, C] in the files' dtype; for paired pictures also `lr`
+    [crop / scale, crop / scale, C]; `number`, uint32; `bad`, int32, the index in `pictures` of the
+    drawn picture where that one cannot be decoded and the next whole one stands in, else -1.
+    `memory` keeps every decoded picture, in each process; `store` reads from a filled store.
+    """
+
+    def __init__(
+        self, pictures: Pictures, *, seed: int, memory: bool = False, store: Store | None = None
+    ):
+        self.pictures, self.seed, self.memory, self.store = pictures, seed, memory, store
+        self._prepare()
+
+    def _prepare(self) -> None:
+        self._draws = functools.lru_cache(maxsize=4)(self._draw_chunk)
+        self._decoded: dict[int, tuple[np.ndarray, ...]] = {}
+        self._faults: dict[int, str] = {}
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: self.__dict__[name] for name in ("pictures", "seed", "memory", "store")}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._prepare()
+
+    def __len__(self) -> int:
+        return EXAMPLES
+
+    def __getitem__(self, index: int) -> dict[str, np.ndarray]:
+        chunk, row = divmod(int(index), CHUNK)
+        picture, *place = (int(column[row]) for column in self._draws(chunk))
+        drawn = picture
+        while (images := self._read(picture)) is None:
+            picture = (picture + 1) % len(self.pictures.paths)
+            if picture == drawn:
+                path = self.pictures.paths[drawn]
+                raise ValueError(
+                    f"none of the {len(self.pictures.paths)} training pictures can be decoded; "
+                    f"the first tried, {path}: it {self._faults[drawn]}"
+                )
+            place = self._place_in(index, picture)
+        example = self._cut(images, *place)
+        example["number"] = np.asarray(index, np.uint32)
+        example["bad"] = np.asarray(-1 if picture == drawn else drawn, np.int32)
+        return example
+
+    def fault(self, picture: int) -> str:
+        """Say why `pictures.paths[picture]`, reported as bad, cannot be decoded."""
+        return "" if self._read(picture) is not None else self._faults[picture]
+
+    def _read(self, picture: int) -> tuple[np.ndarray, ...] | None:
+        """Return the HR picture, and the LR one of a pair; None where one cannot be decoded."""
+        if picture in self._faults:
+            return None
+        if picture in self._decoded:
+            return self._decoded[picture]
+        try:
+            read = self.store.read if self.store else decode
+            images = tuple(read(self.pictures, member) for member in self.pictures.members(picture))
+        except ValueError as error:
+            self._faults[picture] = str(error)
+            return None
+        if self.memory:
+            self._decoded[picture] = images
+        return images
+
+    def _draw_chunk(self, chunk: int) -> tuple[np.ndarray, ...]:
+        n = np.arange(chunk * CHUNK, (chunk + 1) * CHUNK).astype(np.uint32)
+        heights, widths = self.pictures.sizes.T.astype(np.uint32) // self.pictures.unit
+        crop = self.pictures.crop // self.pictures.unit
+        return draw(self.seed, n, heights=heights, widths=widths, crop=crop)
+
+    def _place_in(self, n: int, picture: int) -> list[int]:
+        height, width = self.pictures.sizes[picture].astype(np.uint32) // self.pictures.unit
+        crop = self.pictures.crop // self.pictures.unit
+        place = _place(np.uint32(self.seed), np.uint32(n), height=height, width=width, crop=crop)
+        return [int(value) for value in place]
+
+    def _cut(self, images: tuple[np.ndarray, ...], y: int, x: int, flip: int, turn: int) -> dict:
+        """Crop, mirror left to right, then turn counter-clockwise; corners are in LR pixels."""
+        example = {}
+        unit, crop = self.pictures.unit, self.pictures.crop
+        for name, image, ratio in zip(("hr", "lr"), images, (unit, 1), strict=False):
+            side = crop // unit * ratio
+            part = image[y * ratio : y * ratio + side, x * ratio : x * ratio + side]
+            part = part[:, ::-1] if flip else part
+            # A copy: a view would keep the whole picture, or its map, alive in every batch.
+            example[name] = np.array(np.rot90(part, turn), order="C")
+        return example
+
+
+def batches(
+    source: Source,
+    *,
+    position: int,
+    batch_size: int,
+    workers: int,
+    process_index: int = 0,
+    process_count: int = 1,
+) -> Generator[dict[str, np.ndarray], None, None]:
+    """Iterate over batches from example `position` on; `close()` ends the workers.
+
+    Batch k of all hosts together is examples position + [k, k + 1) * batch_size, of which a host
+    gets every `process_count`-th, whatever the workers. It ends at example 2^32.
+    """
+    if batch_size % process_count:
+        raise ValueError(
+            f"train.batch_size {batch_size} does not divide over {process_count} processes; "
+            f"choose a multiple of {process_count}"
+        )
+    examples = grain.MapDataset.source(source)[position + process_index :: process_count]
+    dataset = examples.batch(batch_size // process_count, drop_remainder=True)
+    if not workers:  # two threads decode while the device works: Pillow releases the GIL
+        return _closed_at_end(dataset.to_iter_dataset(grain.ReadOptions(2, 4)))
+    if not absl.flags.FLAGS.is_parsed():
+        absl.flags.FLAGS.mark_as_parsed()  # Grain asks for flags that only an absl app parses
+    options = grain.MultiprocessingOptions(workers, per_worker_buffer_size=2)
+    dataset = dataset.to_iter_dataset(grain.ReadOptions(1, 2))
+    return _closed_at_end(dataset.mp_prefetch(options, worker_init_fn=_leave_accelerators))
+
+
+def _closed_at_end(dataset: grain.IterDataset) -> Generator[dict[str, np.ndarray], None, None]:
+    """Iterate, and let go of Grain's iterator then: at interpreter exit its `__del__` fails."""
+    iterator = iter(dataset)
+    try:
+        yield from iterator
+    finally:
+        iterator.close()
+
+
+def _leave_accelerators(index: int, count: int) -> None:
+    """Keep a worker, which imports jax, from ever taking the accelerator of its parent."""
+    jax.config.update("jax_platforms", "cpu")

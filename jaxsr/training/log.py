@@ -1,0 +1,92 @@
+"""What a run writes for people: metrics.jsonl, TensorBoard events and picture grids."""
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+import tensorboardX
+from PIL import Image, ImageDraw
+
+from jaxsr.imaging import files
+
+_GAP, _HEAD = 4, 16  # pixels between pictures, and of the line of titles
+
+
+class Log:
+    """The logs of one run, from `step` on: what an interrupted run wrote after its checkpoint is dropped."""
+
+    def __init__(self, run_dir: Path, *, step: int):
+        self._writes = jax.process_index() == 0
+        if not self._writes:
+            return
+        self._images = run_dir / "images"
+        self._images.mkdir(exist_ok=True)
+        path = run_dir / "metrics.jsonl"
+        kept = _records_until(path, step)
+        self._file = path.open("w", buffering=1)
+        self._file.writelines(kept)
+        self._board = tensorboardX.SummaryWriter(str(run_dir / "tensorboard"), purge_step=step + 1)
+
+    def write(self, record: dict[str, Any], *, every: int) -> None:
+        """Append a record, a step's only `every` so many or when it was skipped; a `grid` is a picture."""
+        step, event = record["step"], record["event"]
+        if not self._writes or (event == "step" and step % every and not record["skipped"]):
+            return
+        fields = {name: _finite(value) for name, value in record.items() if name != "grid"}
+        self._file.write(json.dumps(fields) + "\n")
+        for name, value in fields.items():
+            if isinstance(value, float):
+                self._board.add_scalar(f"{event}/{name}", value, step)
+        if "grid" in record:
+            files.write(self._images / f"{step:07d}.png", files.Picture(record["grid"]))
+            self._board.add_image("eval/pictures", record["grid"], step, dataformats="HWC")
+
+    def close(self) -> None:
+        if self._writes:
+            self._file.close()
+            self._board.close()
+
+
+def _finite(value: Any) -> Any:
+    # JSON has no NaN and no infinity.
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _records_until(path: Path, step: int) -> list[str]:
+    if not path.exists():
+        return []
+    kept = []
+    for line in path.read_text().splitlines():
+        try:
+            record = json.loads(line)
+        except json.JSONDecodeError:
+            break  # the line that a killed run did not finish
+        if record.get("step", 0) <= step:
+            kept.append(line + "\n")
+    return kept
+
+
+def picture_grid(columns: dict[str, list[np.ndarray]]) -> np.ndarray:
+    """Titled columns of uint8 pictures [H, W, 1 or 3] side by side, one row for each picture."""
+    rows = [[_rgb(p) for p in row] for row in zip(*columns.values(), strict=True)]
+    width = max(picture.shape[1] for row in rows for picture in row)
+    heights = [max(picture.shape[0] for picture in row) for row in rows]
+    size = (_HEAD + sum(heights) + _GAP * len(rows), (width + _GAP) * len(columns) - _GAP, 3)
+    canvas = np.full(size, 255, np.uint8)
+    y = _HEAD
+    for row, height in zip(rows, heights, strict=True):
+        for column, picture in enumerate(row):
+            x = column * (width + _GAP)
+            canvas[y : y + picture.shape[0], x : x + picture.shape[1]] = picture
+        y += height + _GAP
+    image = Image.fromarray(canvas)
+    for column, title in enumerate(columns):
+        ImageDraw.Draw(image).text((column * (width + _GAP) + 2, 2), title, fill="black")
+    return np.asarray(image)
+
+
+def _rgb(picture: np.ndarray) -> np.ndarray:
+    return np.broadcast_to(picture, (*picture.shape[:2], 3))

@@ -1,0 +1,282 @@
+"""Training pictures: where they lie, which of them can be used, and their pixels."""
+
+from __future__ import annotations
+
+import glob
+import importlib.util
+import itertools
+import os
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from jaxsr.imaging import files
+
+Sources = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
+SHOWN = 3  # refusals that an error quotes
+
+
+@dataclass(frozen=True, eq=False)
+class Pictures:
+    """The usable pictures of a training set, known by their headers; light enough to pickle.
+
+    `sizes` [P, 2] holds height and width of the HR pictures and `dtype` is the one of all files.
+    Of paired pictures `lr_paths[i]` is exactly 1 / `scale` of `paths[i]`; otherwise it is empty.
+    """
+
+    paths: tuple[str, ...]
+    sizes: np.ndarray
+    crop: int
+    channels: int
+    dtype: str
+    lr_paths: tuple[str, ...] = ()
+    scale: int = 1
+
+    @property
+    def unit(self) -> int:
+        """HR pixels per step of a corner: crops of a pair start at whole LR pixels."""
+        return self.scale if self.lr_paths else 1
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """Every file: the HR pictures, then the LR ones."""
+        return self.paths + self.lr_paths
+
+    def members(self, picture: int) -> tuple[int, ...]:
+        """Return the indices in `files` of a picture, or of both pictures of a pair."""
+        return (picture, picture + len(self.paths)) if self.lr_paths else (picture,)
+
+    def shape(self, file: int) -> tuple[int, int, int]:
+        """Return the shape [H, W, C] of a decoded file."""
+        row, ratio = (file, 1) if file < len(self.paths) else (file - len(self.paths), self.scale)
+        height, width = self.sizes[row].tolist()
+        return height // ratio, width // ratio, self.channels
+
+
+class Found(NamedTuple):
+    """A picture file, the source that named it, and its name there without the suffix."""
+
+    source: int
+    name: str
+    path: Path
+
+
+class Header(NamedTuple):
+    """What a file says of itself before it is decoded."""
+
+    height: int
+    width: int
+    dtype: str
+
+
+def find_pictures(source: Sources) -> list[Path]:
+    """List the pictures of one source or of several, each source sorted, no file twice.
+
+    A source is a file, a folder (recursive), a glob, or one of these inside an installed package:
+    `package:skimage/data/*.png`. ValueError where it is missing or holds no picture.
+    """
+    return [found.path for found in _find(source)]
+
+
+def scan(
+    source: Sources, *, crop: int, channels: int, lr: Sources | None = None, scale: int = 1
+) -> tuple[Pictures, list[tuple[str, str]]]:
+    """Read the headers of a training set; return what can be used, and each other file and why not.
+
+    `crop` is in HR pixels. With `lr`, as many sources as `source` has, each picture is paired with
+    the LR one of its name, which may end in `x2`, `x3`, ... as BasicSR's do, and no LR is made.
+    ValueError where nothing is left.
+    """
+    _check(crop, channels, scale if lr else 1)
+    found = _find(source)
+    paths = [str(item.path) for item in found]
+    partners, dropped = _pair(found, source, lr, scale) if lr else ([None] * len(found), [])
+    headers = _headers([*paths, *filter(None, partners)])
+    dtype = next((h.dtype for h in map(headers.get, paths) if isinstance(h, Header)), "uint8")
+    kept = []
+    for path, partner in zip(paths, partners, strict=True):
+        header, other = headers[path], headers.get(partner) if partner else None
+        refused = _refusal(header, dtype, crop)
+        if not refused and lr:
+            refused = _refusal_of_pair(headers[path], other, dtype, scale)
+        dropped += [(path, refused)] if refused else []
+        kept += [] if refused else [(path, partner, header)]
+    if not kept:
+        raise ValueError(_nothing_left(source, crop, headers, dropped))
+    return Pictures(
+        paths=tuple(path for path, _, _ in kept),
+        sizes=np.array([(header.height, header.width) for _, _, header in kept], np.uint32),
+        crop=crop,
+        channels=channels,
+        dtype=dtype,
+        lr_paths=tuple(partner for _, partner, _ in kept) if lr else (),
+        scale=scale,
+    ), dropped
+
+
+def decode(pictures: Pictures, file: int) -> np.ndarray:
+    """Decode `pictures.files[file]` to [H, W, C]; ValueError, not naming it, where that fails.
+
+    RGB becomes grey as in Pillow (BT.601 luma, full range, rounded); grey is repeated to RGB.
+    """
+    path = pictures.files[file]
+    try:
+        pixels = files.read(path).pixels
+    except ValueError as error:
+        raise ValueError(_without(path, error)) from error
+    if pixels.shape[:2] != pictures.shape(file)[:2] or pixels.dtype != pictures.dtype:
+        raise ValueError(
+            f"it decodes to {pixels.dtype} {pixels.shape}, but its header promised "
+            f"{pictures.dtype} {pictures.shape(file)}; was it changed during the run?"
+        )
+    if pixels.shape[2] == pictures.channels:
+        return pixels
+    if pictures.channels == 3:
+        return np.repeat(pixels, 3, axis=2)
+    luma = pixels @ np.array([[19595], [38470], [7471]], np.uint32)  # / 2^16; fits 16-bit pixels
+    return ((luma + np.uint32(0x8000)) >> np.uint32(16)).astype(pixels.dtype)
+
+
+def _find(source: Sources) -> list[Found]:
+    seen, found = set(), []
+    for index, one in enumerate(_listed(source)):
+        folder, paths = _search(os.fspath(one))
+        if not paths:
+            raise ValueError(
+                f"{one} holds no picture; name a folder of PNG, JPEG, WebP or the like"
+            )
+        named = sorted((path.relative_to(folder).as_posix(), path) for path in paths)
+        for name, path in named:
+            if path.resolve() not in seen:
+                seen.add(path.resolve())
+                found.append(Found(index, os.path.splitext(name)[0], path))
+    return found
+
+
+def _listed(source: Sources) -> Sequence[str | os.PathLike[str]]:
+    return [source] if isinstance(source, str | os.PathLike) else source
+
+
+def _search(source: str) -> tuple[Path, list[Path]]:
+    """Return the folder that names are relative to, and the pictures of one source."""
+    text = _in_package(source) if source.startswith("package:") else os.path.expanduser(source)
+    path = Path(text)
+    if path.is_file():
+        return path.parent, [path]
+    if path.is_dir():
+        return path, files.list_pictures(path)
+    if not glob.has_magic(text):
+        raise ValueError(f"{source} is neither a file nor a folder; correct the path")
+    literal = itertools.takewhile(lambda part: not glob.has_magic(part), path.parts)
+    return Path(*literal), list(_expand(glob.glob(text, recursive=True)))
+
+
+def _expand(matches: list[str]) -> Iterator[Path]:
+    """Yield the files that a glob matched, and the pictures in the folders that it matched."""
+    for match in map(Path, matches):
+        if match.is_dir():
+            yield from files.list_pictures(match)
+        elif match.suffix.lower() in files.EXTENSIONS:
+            yield match
+
+
+def _in_package(source: str) -> str:
+    """Return the path that `package:NAME/PATH` stands for, without importing the package."""
+    package, _, inside = source.removeprefix("package:").partition("/")
+    spec = importlib.util.find_spec(package) if package.isidentifier() else None
+    if spec is None or not spec.submodule_search_locations:
+        remedy = 'pip install ".[demo]"' if package == "skimage" else f"install {package}"
+        raise ValueError(f"{source} needs the package {package!r}, which is absent; {remedy}")
+    return os.path.join(spec.submodule_search_locations[0], inside)
+
+
+def _check(crop: int, channels: int, scale: int) -> None:
+    if channels not in (1, 3):
+        raise ValueError(
+            f"generator.channels is {channels}, but pictures have 1 (grey) or 3 (RGB); choose one"
+        )
+    if crop < 1 or crop % scale:
+        raise ValueError(
+            f"data.crop is {crop}, but must be a positive multiple of the scale {scale} of the "
+            f"LR pictures"
+        )
+
+
+def _pair(
+    found: list[Found], source: Sources, lr: Sources, scale: int
+) -> tuple[list[str | None], list[tuple[str, str]]]:
+    """Return the LR path of each HR picture, and the LR pictures that have no HR one."""
+    if len(_listed(source)) != len(_listed(lr)):
+        raise ValueError(
+            f"{len(_listed(source))} sources of HR pictures cannot be paired with "
+            f"{len(_listed(lr))} of LR ones; give one for each, in the same order"
+        )
+    left = {(item.source, item.name): str(item.path) for item in _find(lr)}
+    keys = [(item.source, item.name) for item in found]
+    partners = [
+        left.pop(key, None) or left.pop((key[0], f"{key[1]}x{scale}"), None) for key in keys
+    ]
+    return partners, [(path, "no HR picture has its name") for path in left.values()]
+
+
+def _headers(paths: list[str]) -> dict[str, Header | str]:
+    """Read the header of each file; where that cannot be done, the reason stands in its place."""
+    with ThreadPoolExecutor() as threads:
+        return dict(zip(paths, threads.map(_header, paths), strict=True))
+
+
+def _header(path: str) -> Header | str:
+    try:
+        height, width, mode = files.size(path)
+    except ValueError as error:
+        return _without(path, error)
+    return Header(height, width, "uint16" if "16" in mode else "uint8")
+
+
+def _without(path: str, error: ValueError) -> str:
+    """Return a reason that stands beside its path without the path inside."""
+    return str(error).removeprefix(f"{path} ")
+
+
+def _refusal(header: Header | str, dtype: str, crop: int) -> str:
+    """Say why a picture cannot be used; empty where it can."""
+    if isinstance(header, str):
+        return header
+    if header.dtype != dtype:
+        return f"it is {header.dtype}, but the first picture is {dtype}"
+    if min(header.height, header.width) < crop:
+        return f"its {header.height}x{header.width} pixels (HxW) are fewer than data.crop {crop}"
+    return ""
+
+
+def _refusal_of_pair(hr: Header | str, lr: Header | str | None, dtype: str, scale: int) -> str:
+    """Say why a usable HR picture cannot be paired with its LR one; empty where it can."""
+    assert isinstance(hr, Header)
+    if lr is None:
+        return "no LR picture has its name"
+    if refused := _refusal(lr, dtype, 1):
+        return f"its LR picture: {refused}"
+    assert isinstance(lr, Header)
+    if (lr.height * scale, lr.width * scale) != (hr.height, hr.width):
+        return (
+            f"its {hr.height}x{hr.width} pixels (HxW) are not {scale} times the "
+            f"{lr.height}x{lr.width} of its LR picture"
+        )
+    return ""
+
+
+def _nothing_left(source: Sources, crop: int, headers: dict, dropped: list) -> str:
+    readable = {path: header for path, header in headers.items() if isinstance(header, Header)}
+    if readable and all(min(h.height, h.width) < crop for h in readable.values()):
+        path, largest = max(readable.items(), key=lambda item: min(item[1][:2]))
+        return (
+            f"data.crop {crop} is larger than every picture in {source}: the largest, {path}, is "
+            f"{largest.height}x{largest.width} (HxW); lower data.crop or add larger pictures"
+        )
+    reasons = "; ".join(f"{path}: {reason}" for path, reason in dropped[:SHOWN])
+    more = f"; and {len(dropped) - SHOWN} more" if len(dropped) > SHOWN else ""
+    return f"no picture in {source} can be used: {reasons}{more}"

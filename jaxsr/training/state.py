@@ -1,0 +1,120 @@
+"""The state of a run, its optimisers and learning rates."""
+
+from typing import Any
+
+import flax.struct
+import jax
+import jax.numpy as jnp
+import optax
+from jax.sharding import Mesh
+
+from jaxsr.networks.weights import Weights, init_weights
+from jaxsr.training import mesh as meshes
+from jaxsr.training.config import Config, Optim, discriminator, generator
+
+
+@flax.struct.dataclass
+class Net:
+    """One player: parameters, batch statistics, optimiser state."""
+
+    params: Any
+    stats: Any
+    opt: Any
+
+
+@flax.struct.dataclass
+class TrainState:
+    """Arrays only; modules and optimisers are rebuilt from the config.
+
+    `position` counts the examples drawn, `skipped` the non-finite steps in a row; `key` is the root of all
+    randomness and never changes. `d` is None where the config has no discriminator.
+    """
+
+    step: jax.Array  # int32
+    position: jax.Array  # uint32
+    skipped: jax.Array  # int32
+    key: jax.Array
+    g: Net
+    d: Net | None
+    ema: Any
+
+
+def optimiser(optim: Optim) -> optax.GradientTransformation:
+    """Clipped gradients to a direction; the step scales it by minus the learning rate.
+
+    The rate stays outside so that both players' rates follow the step of the run, also when the
+    discriminator starts late or a step was skipped.
+    """
+    clip = optax.clip_by_global_norm(optim.clip) if optim.clip else optax.identity()
+    adam = optax.scale_by_adam(*optim.betas, eps=optim.eps)
+    scale = {
+        "adam": adam,
+        "adamw": optax.chain(adam, optax.add_decayed_weights(optim.weight_decay)),
+        "sgd": optax.identity(),
+    }
+    return optax.chain(clip, scale[optim.name])
+
+
+def schedule(optim: Optim, rate: float, steps: int) -> optax.Schedule:
+    """The learning rate of each step of the run, from 0; cosines end at `min_lr` after `steps`."""
+    floor = optim.min_lr / rate if rate else 0.0
+    shape = {
+        "constant": lambda: optax.constant_schedule(rate),
+        "multistep": lambda: optax.piecewise_constant_schedule(
+            rate, dict.fromkeys(optim.milestones, optim.factor)
+        ),
+        "cosine": lambda: optax.cosine_decay_schedule(rate, steps, alpha=floor),
+        "cosine_restarts": lambda: _restarts(rate, optim.period or steps, floor),
+    }[optim.schedule]()
+
+    def warmed(step):
+        rise = jnp.minimum(1.0, (step + 1) / optim.warmup) if optim.warmup else 1.0
+        return jnp.float32(shape(step) * rise)
+
+    return warmed
+
+
+def _restarts(rate: float, period: int, floor: float) -> optax.Schedule:
+    cosine = optax.cosine_decay_schedule(rate, period, alpha=floor)
+    return lambda step: cosine(step % period)
+
+
+def init_state(config: Config, mesh: Mesh, start: Weights | None = None) -> TrainState:
+    """The state of step 0 on every device of the mesh; `start` replaces the generator's first weights."""
+    make = jax.jit(
+        lambda key, start: _init(config, key, start), out_shardings=meshes.replicated(mesh)
+    )
+    return make(jax.random.key(config.train.seed), start)
+
+
+def abstract_state(config: Config, mesh: Mesh) -> TrainState:
+    """Shapes, dtypes and shardings of the state, without its arrays."""
+    shapes = jax.eval_shape(lambda key: _init(config, key, None), jax.random.key(0))
+    sharding = meshes.replicated(mesh)
+    return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding), shapes)
+
+
+def _init(config: Config, key: jax.Array, start: Weights | None) -> TrainState:
+    g_key, d_key, root = jax.random.split(key, 3)
+    tx = optimiser(config.optim)
+    g = start if start is not None else init_weights(g_key, generator(config))
+    d_arch = discriminator(config)
+    return TrainState(
+        step=jnp.zeros((), jnp.int32),
+        position=jnp.zeros((), jnp.uint32),
+        skipped=jnp.zeros((), jnp.int32),
+        key=root,
+        g=_net(g, tx),
+        d=None if d_arch is None else _net(init_weights(d_key, d_arch), tx),
+        # A copy: donating one buffer under two names is an error.
+        ema=jax.tree.map(jnp.copy, g.params),
+    )
+
+
+def _net(weights: Weights, tx: optax.GradientTransformation) -> Net:
+    return Net(weights.params, weights.stats, tx.init(weights.params))
+
+
+def ema_weights(config: Config, state: TrainState) -> Weights:
+    """The averaged generator, as evaluation and inference use it; batch statistics are the live ones."""
+    return Weights(state.ema, state.g.stats, generator(config))

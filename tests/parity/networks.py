@@ -1,0 +1,342 @@
+"""Golden arrays of the published networks, made with PyTorch: `python tests/parity/networks.py`.
+
+The networks are written out here in torch.nn from their publications and BasicSR's / Real-ESRGAN's
+state-dict names, at toy width. Weights and pictures are rounded to what float16 holds, stored so,
+and run in float64; so the outputs are right to float32's precision.
+"""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional as F
+from torch.nn.utils import spectral_norm
+
+arrays: dict[str, np.ndarray] = {}
+
+
+def conv(inputs, outputs, size=3, stride=1, bias=True):
+    return nn.Conv2d(inputs, outputs, size, stride, (size - 1) // 2, bias=bias)
+
+
+class ResidualBlock(nn.Module):
+    def __init__(self, f):
+        super().__init__()
+        self.conv1, self.conv2 = conv(f, f), conv(f, f)
+
+    def forward(self, x):
+        return x + self.conv2(F.relu(self.conv1(x)))
+
+
+class MSRResNet(nn.Module):
+    def __init__(self, c, f, blocks, scale):
+        super().__init__()
+        self.scale, self.r = scale, 2 if scale == 4 else scale
+        self.conv_first = conv(c, f)
+        self.body = nn.Sequential(*[ResidualBlock(f) for _ in range(blocks)])
+        self.upconv1 = conv(f, f * self.r**2)
+        if scale == 4:
+            self.upconv2 = conv(f, f * 4)
+        self.conv_hr, self.conv_last = conv(f, f), conv(f, c)
+
+    def forward(self, x):
+        y = self.body(F.leaky_relu(self.conv_first(x), 0.1))
+        y = F.leaky_relu(F.pixel_shuffle(self.upconv1(y), self.r), 0.1)
+        if self.scale == 4:
+            y = F.leaky_relu(F.pixel_shuffle(self.upconv2(y), 2), 0.1)
+        y = self.conv_last(F.leaky_relu(self.conv_hr(y), 0.1))
+        return y + F.interpolate(x, scale_factor=self.scale, mode="bilinear", align_corners=False)
+
+
+class NormedBlock(nn.Module):
+    def __init__(self, f):
+        super().__init__()
+        self.conv1, self.bn1, self.act = conv(f, f, bias=False), nn.BatchNorm2d(f), nn.PReLU()
+        self.conv2, self.bn2 = conv(f, f, bias=False), nn.BatchNorm2d(f)
+
+    def forward(self, x):
+        return x + self.bn2(self.conv2(self.act(self.bn1(self.conv1(x)))))
+
+
+class SRResNet(nn.Module):
+    """SRGAN's generator, x4; `body`, `upconv` and `act_up` are lists, the other names are ours."""
+
+    def __init__(self, c, f, blocks):
+        super().__init__()
+        self.conv_first, self.act_first = conv(c, f, 9), nn.PReLU()
+        self.body = nn.Sequential(*[NormedBlock(f) for _ in range(blocks)])
+        self.conv_body, self.bn_body = conv(f, f, bias=False), nn.BatchNorm2d(f)
+        self.upconv1, self.act_up1 = conv(f, 4 * f), nn.PReLU()
+        self.upconv2, self.act_up2 = conv(f, 4 * f), nn.PReLU()
+        self.conv_last = conv(f, c, 9)
+
+    def forward(self, x):
+        first = self.act_first(self.conv_first(x))
+        y = first + self.bn_body(self.conv_body(self.body(first)))
+        y = self.act_up1(F.pixel_shuffle(self.upconv1(y), 2))
+        y = self.act_up2(F.pixel_shuffle(self.upconv2(y), 2))
+        return self.conv_last(y)
+
+
+class DenseBlock(nn.Module):
+    def __init__(self, f, g):
+        super().__init__()
+        for i in range(1, 6):
+            setattr(self, f"conv{i}", conv(f + (i - 1) * g, f if i == 5 else g))
+
+    def forward(self, x):
+        maps = x
+        for i in range(1, 5):
+            y = F.leaky_relu(getattr(self, f"conv{i}")(maps), 0.2)
+            maps = torch.cat([maps, y], 1)
+        return 0.2 * self.conv5(maps) + x
+
+
+class RRDB(nn.Module):
+    def __init__(self, f, g):
+        super().__init__()
+        self.rdb1, self.rdb2, self.rdb3 = (DenseBlock(f, g) for _ in range(3))
+
+    def forward(self, x):
+        return 0.2 * self.rdb3(self.rdb2(self.rdb1(x))) + x
+
+
+class RRDBNet(nn.Module):
+    def __init__(self, c, f, blocks, g, scale):
+        super().__init__()
+        self.unshuffle = {1: 4, 2: 2, 4: 1}[scale]
+        self.conv_first = conv(c * self.unshuffle**2, f)
+        self.body = nn.Sequential(*[RRDB(f, g) for _ in range(blocks)])
+        self.conv_body, self.conv_up1, self.conv_up2 = conv(f, f), conv(f, f), conv(f, f)
+        self.conv_hr, self.conv_last = conv(f, f), conv(f, c)
+
+    def forward(self, x):
+        y = self.conv_first(F.pixel_unshuffle(x, self.unshuffle))
+        y = y + self.conv_body(self.body(y))
+        y = F.leaky_relu(self.conv_up1(F.interpolate(y, scale_factor=2, mode="nearest")), 0.2)
+        y = F.leaky_relu(self.conv_up2(F.interpolate(y, scale_factor=2, mode="nearest")), 0.2)
+        return self.conv_last(F.leaky_relu(self.conv_hr(y), 0.2))
+
+
+class Compact(nn.Module):
+    def __init__(self, c, f, convs, scale):
+        super().__init__()
+        self.scale = scale
+        layers = [conv(c, f), nn.PReLU(f)]
+        for _ in range(convs):
+            layers += [conv(f, f), nn.PReLU(f)]
+        self.body = nn.ModuleList([*layers, conv(f, c * scale**2)])
+
+    def forward(self, x):
+        y = x
+        for layer in self.body:
+            y = layer(y)
+        return F.pixel_shuffle(y, self.scale) + F.interpolate(x, scale_factor=self.scale)
+
+
+class VGGStyle(nn.Module):
+    def __init__(self, c, f):
+        super().__init__()
+        self.conv0_0, self.conv0_1 = conv(c, f), conv(f, f, 4, 2, bias=False)
+        self.bn0_1 = nn.BatchNorm2d(f)
+        widths = [f, 2 * f, 4 * f, 8 * f, 8 * f]
+        for s in range(1, 5):
+            setattr(self, f"conv{s}_0", conv(widths[s - 1], widths[s], bias=False))
+            setattr(self, f"conv{s}_1", conv(widths[s], widths[s], 4, 2, bias=False))
+            setattr(self, f"bn{s}_0", nn.BatchNorm2d(widths[s]))
+            setattr(self, f"bn{s}_1", nn.BatchNorm2d(widths[s]))
+        self.linear1, self.linear2 = nn.Linear(8 * f * 16, 100), nn.Linear(100, 1)
+
+    def forward(self, x):
+        y = F.leaky_relu(self.conv0_0(x), 0.2)
+        names = ["0_1"] + [f"{s}_{i}" for s in range(1, 5) for i in (0, 1)]
+        for name in names:
+            y = getattr(self, f"bn{name}")(getattr(self, f"conv{name}")(y))
+            y = F.leaky_relu(y, 0.2)
+        return self.linear2(F.leaky_relu(self.linear1(y.flatten(1)), 0.2))
+
+
+class SRGANDiscriminator(nn.Module):
+    """SRGAN's, for crops of 96; names are ours."""
+
+    def __init__(self, c, f):
+        super().__init__()
+        widths, strides = [f, f, 2 * f, 2 * f, 4 * f, 4 * f, 8 * f, 8 * f], [1, 2] * 4
+        for i in range(8):
+            inputs = widths[i - 1] if i else c
+            setattr(self, f"conv{i}", conv(inputs, widths[i], 3, strides[i], bias=i == 0))
+            if i:
+                setattr(self, f"bn{i}", nn.BatchNorm2d(widths[i]))
+        self.pool = nn.AdaptiveAvgPool2d(6)
+        self.linear1, self.linear2 = nn.Linear(8 * f * 36, 16 * f), nn.Linear(16 * f, 1)
+
+    def forward(self, x):
+        y = F.leaky_relu(self.conv0(x), 0.2)
+        for i in range(1, 8):
+            y = F.leaky_relu(getattr(self, f"bn{i}")(getattr(self, f"conv{i}")(y)), 0.2)
+        return self.linear2(F.leaky_relu(self.linear1(self.pool(y).flatten(1)), 0.2))
+
+
+class UNet(nn.Module):
+    def __init__(self, c, f):
+        super().__init__()
+        self.conv0, self.conv9 = conv(c, f), conv(f, 1)
+        shapes = [
+            (1, 2, 4, 2),
+            (2, 4, 4, 2),
+            (4, 8, 4, 2),
+            (8, 4, 3, 1),
+            (4, 2, 3, 1),
+            (2, 1, 3, 1),
+        ]
+        for i, (a, b, size, stride) in enumerate([*shapes, (1, 1, 3, 1), (1, 1, 3, 1)], 1):
+            layer = conv(a * f, b * f, size, stride, bias=False)
+            setattr(self, f"conv{i}", spectral_norm(layer))
+
+    def forward(self, x):
+        def up(y):
+            return F.interpolate(y, scale_factor=2, mode="bilinear", align_corners=False)
+
+        x0 = F.leaky_relu(self.conv0(x), 0.2)
+        x1 = F.leaky_relu(self.conv1(x0), 0.2)
+        x2 = F.leaky_relu(self.conv2(x1), 0.2)
+        y = F.leaky_relu(self.conv3(x2), 0.2)
+        y = F.leaky_relu(self.conv4(up(y)), 0.2) + x2
+        y = F.leaky_relu(self.conv5(up(y)), 0.2) + x1
+        y = F.leaky_relu(self.conv6(up(y)), 0.2) + x0
+        y = F.leaky_relu(self.conv8(F.leaky_relu(self.conv7(y), 0.2)), 0.2)
+        return self.conv9(y)
+
+
+class VGG(nn.Module):
+    """VGG16 or VGG19 without the last pooling, in torchvision's order of layers."""
+
+    def __init__(self, blocks, widths):
+        super().__init__()
+        layers, inputs = [], 3
+        for count, width in zip(blocks, widths, strict=True):
+            for _ in range(count):
+                layers += [conv(inputs, width), nn.ReLU()]
+                inputs = width
+            layers.append(nn.MaxPool2d(2))
+        self.features = nn.Sequential(*layers[:-1])
+
+
+def rounded(x):
+    """Five significant bits, which float16 holds: the file then compresses well."""
+    mantissa, exponent = torch.frexp(x.double())
+    return torch.ldexp((mantissa * 32).round() / 32, exponent)
+
+
+def picture(*shape):
+    return (torch.rand(shape) * 16).round().double() / 16
+
+
+def prepare(net, x, passes):
+    """Give parameters and statistics values that show in the output, near a trained network's."""
+    net = net.double().train()
+    with torch.no_grad():
+        for name, value in net.named_parameters():
+            if value.ndim == 1 and name.endswith("weight"):
+                value.uniform_(0.3, 1.5)
+            elif value.ndim == 1:
+                value.uniform_(-0.5, 0.5)
+            else:
+                value.mul_(1.7)  # nearer to keeping the variance, so that deep layers matter
+        for _ in range(passes):
+            net(x)
+        for name, value in net.state_dict().items():
+            if "running" in name:
+                value.mul_(torch.empty_like(value).uniform_(0.6, 1.4))
+            if value.is_floating_point():
+                value.copy_(rounded(value))
+    return net
+
+
+def keep(case, **values):
+    for name, value in values.items():
+        value = value.detach()
+        kind = np.float16 if torch.equal(rounded(value), value) else np.float32
+        arrays[f"{case}/{name}"] = value.numpy().astype(kind)
+
+
+def keep_state(case, name, state):
+    """Store a state dict as one vector, and its names and shapes as lines of text."""
+    state = {k: v for k, v in state.items() if v.is_floating_point()}
+    keep(case, **{name: torch.cat([value.flatten() for value in state.values()])})
+    lines = [" ".join([k, *map(str, v.shape)]) for k, v in state.items()]
+    arrays[f"{case}/{name}_layout"] = np.array("\n".join(lines))
+
+
+def record(case, net, x, *, passes=0):
+    """Store weights, input, output and its gradient, and where it differs all this for train mode.
+
+    The gradient is that of the output's sum of squares by the input.
+    """
+    net = prepare(net, x, passes).eval()
+    x.requires_grad_()
+    y = net(x)
+    (gradient,) = torch.autograd.grad(y.square().sum(), x)
+    keep_state(case, "weights", net.state_dict())
+    keep(case, x=x, y=y)
+    if x.numel() < 1000:
+        keep(case, gradient=gradient)
+    if passes:
+        keep(case, y_train=net.train()(x))
+        statistics = ("running_mean", "running_var", "_u", "_v")
+        after = {k: v for k, v in net.state_dict().items() if k.endswith(statistics)}
+        keep_state(case, "stats_after", after)
+
+
+def record_vgg(case, blocks):
+    x = picture(2, 3, 21, 19)
+    net = prepare(VGG(blocks, (4, 4, 4, 4, 4)), x, 0)
+    keep_state(case, "weights", net.state_dict())
+    keep(case, x=x)
+    mean = torch.tensor([0.485, 0.456, 0.406]).double().view(1, 3, 1, 1)
+    std = torch.tensor([0.229, 0.224, 0.225]).double().view(1, 3, 1, 1)
+    y = (x - mean) / std
+    names = iter([f"{b}_{i}" for b, n in enumerate(blocks, 1) for i in range(1, n + 1)])
+    for layer in net.features:
+        y = layer(y)
+        if isinstance(layer, nn.Conv2d):
+            name = next(names)
+        kind = {nn.Conv2d: "conv", nn.ReLU: "relu", nn.MaxPool2d: "pool"}[type(layer)] + name
+        if kind in ("conv1_2", "conv3_3", "conv4_1", f"conv5_{blocks[4]}", f"relu5_{blocks[4]}"):
+            keep(case, **{kind: y})
+
+
+def record_layers():
+    x = picture(2, 18, 5, 3)
+    wide = picture(1, 2, 6, 12)
+    keep("layers", x=x, shuffle2=F.pixel_shuffle(x[:, :12], 2), shuffle3=F.pixel_shuffle(x, 3))
+    keep("layers", wide=wide, unshuffle3=F.pixel_unshuffle(wide, 3))
+    for factor in (2, 3, 4):
+        up = F.interpolate(x[:, :2], scale_factor=factor, mode="bilinear", align_corners=False)
+        keep("layers", **{f"bilinear{factor}": up})
+    for size in (2, 4, 7):
+        keep("layers", **{f"pool{size}": F.adaptive_avg_pool2d(x, size)})
+
+
+def main():
+    torch.manual_seed(0)
+    for scale in (3, 4):
+        record(f"msrresnet_x{scale}", MSRResNet(3, 4, 2, scale), picture(2, 3, 7, 5))
+    record("srresnet_x4", SRResNet(3, 4, 2), picture(2, 3, 7, 5), passes=30)
+    for scale, size in ((4, (7, 5)), (2, (10, 6)), (1, (12, 8))):
+        record(f"rrdbnet_x{scale}", RRDBNet(3, 4, 2, 2, scale), picture(1, 3, *size))
+    for scale in (2, 4):
+        record(f"compact_x{scale}", Compact(3, 4, 2, scale), picture(1, 3, 7, 5))
+    record("vgg_style", VGGStyle(1, 1), picture(2, 1, 128, 128), passes=30)
+    record("srgan", SRGANDiscriminator(3, 1), picture(3, 3, 45, 50), passes=30)
+    # Few passes: u and v must not have converged, or a missing iteration would not show.
+    record("unet", UNet(3, 2), picture(2, 3, 16, 24), passes=3)
+    record_vgg("vgg19", (2, 2, 4, 4, 4))
+    record_vgg("vgg16", (2, 2, 3, 3, 3))
+    record_layers()
+    np.savez_compressed(Path(__file__).with_suffix(".npz"), **arrays)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,233 @@
+"""The order of examples, the crops, and the streams of batches that come of them."""
+
+import functools
+import pickle
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from PIL import Image
+
+from jaxsr.training.data import Source, batches, draw
+from jaxsr.training.pictures import decode, scan
+
+MASK = 0xFFFFFFFF
+
+
+def hash_of(*words):
+    """The hash of `draw`, in Python's unbounded integers."""
+    state = 0x9E3779B9
+    for word in words:
+        state = (state * 5 + 0x9E3779B9 & MASK) ^ word
+        state = (state ^ state >> 16) * 0x7FEB352D & MASK
+        state = (state ^ state >> 15) * 0x846CA68B & MASK
+        state ^= state >> 16
+    return state
+
+
+def drawn_slowly(seed, n, sizes, crop):
+    """`draw` of one example as its paper and docstring put it."""
+    epoch, x = divmod(n, len(sizes))
+    for number in range(32):
+        key = hash_of(hash_of(seed, epoch), number)
+        partner = (key - x) % len(sizes)
+        if hash_of(key, max(x, partner)) >> 31:
+            x = partner
+    height, width = sizes[x]
+    pose = hash_of(seed, n, 3)
+    corner = hash_of(seed, n, 1) % (height - crop + 1), hash_of(seed, n, 2) % (width - crop + 1)
+    return x, *corner, pose >> 31, (pose >> 29) & 3
+
+
+def drawn(n, *, seed=0, heights=(40,) * 7, widths=(40,) * 7, crop=8):
+    sizes = {"heights": np.asarray(heights, np.uint32), "widths": np.asarray(widths, np.uint32)}
+    return draw(seed, n, **sizes, crop=crop)
+
+
+@pytest.fixture(scope="module")
+def jitted_draw():
+    return jax.jit(functools.partial(draw, crop=32))
+
+
+def test_draw_has_the_same_bits_in_numpy_jax_and_unbounded_integers(jitted_draw):
+    sizes = [(32 + 5 * i, 90 - 9 * i) for i in range(7)]
+    heights, widths = np.array(sizes, np.uint32).T
+    n = np.array([0, 1, 6, 7, 8, 1000, 123456789, 2**31, 2**32 - 1], np.uint32)
+    for seed in (0, 7, 2**32 - 1):
+        ours = draw(seed, n, heights=heights, widths=widths, crop=32)
+        on_device = jitted_draw(
+            jnp.uint32(seed), jnp.asarray(n), heights=jnp.asarray(heights), widths=widths
+        )
+        for one, other in zip(ours, on_device, strict=True):
+            assert one.dtype == np.uint32 and other.dtype == jnp.uint32
+            np.testing.assert_array_equal(one, other)
+        expected = [drawn_slowly(seed, int(i), sizes, 32) for i in n]
+        assert list(zip(*ours, strict=True)) == expected
+        assert draw(seed, int(n[-1]), heights=heights, widths=widths, crop=32) == expected[-1]
+
+
+@pytest.mark.parametrize("count", [1, 2, 7, 64, 1000])
+def test_every_picture_comes_once_an_epoch_in_an_order_of_its_own(count):
+    n = np.arange(4 * count, dtype=np.uint32)
+    epochs, other = (
+        drawn(n, seed=seed, heights=(8,) * count, widths=(8,) * count)[0].reshape(4, count)
+        for seed in (0, 1)
+    )
+    for epoch in epochs:
+        np.testing.assert_array_equal(np.sort(epoch), np.arange(count))
+    if count > 2:
+        orders = {tuple(epoch) for epoch in [*epochs, *other]}
+        assert len(orders) == 8 and tuple(range(count)) not in orders
+
+
+def chi_square(values, cells):
+    """Deviation from uniform in standard deviations of the chi-square statistic."""
+    counts = np.bincount(values, minlength=cells)
+    assert len(counts) == cells
+    expected = len(values) / cells
+    statistic = ((counts - expected) ** 2).sum() / expected
+    return (statistic - (cells - 1)) / np.sqrt(2 * (cells - 1))
+
+
+def test_orders_corners_and_poses_are_uniform_and_independent():
+    n = np.arange(42000, dtype=np.uint32)
+    picture, y, x, flip, turn = (part.astype(np.int64) for part in drawn(n, crop=31))
+    order = picture.reshape(-1, 7)
+    assert chi_square(order[:, 0], 7) < 5 and chi_square(order[:, 3], 7) < 5
+    pairs = order[:, 0] * 7 + order[:, 1]  # of 49, the 7 equal ones cannot come
+    different = np.flatnonzero(~np.eye(7, dtype=bool).ravel())
+    assert chi_square(np.searchsorted(different, pairs), 42) < 5
+    followed = order[:-1, 0] * 7 + order[1:, 0]  # the same place of successive epochs
+    assert chi_square(followed, 49) < 5
+    cells = ((y * 10 + x) * 2 + flip) * 4 + turn
+    assert chi_square(cells, 10 * 10 * 8) < 5
+    assert chi_square(picture * 10 + y, 70) < 5
+    assert chi_square(y[:-1] * 10 + y[1:], 100) < 5
+
+
+def test_crops_lie_inside_and_reach_every_border():
+    heights, widths = (8, 9, 40), (40, 8, 9)
+    picture, y, x, _, _ = drawn(np.arange(3000, dtype=np.uint32), heights=heights, widths=widths)
+    for i, (height, width) in enumerate(zip(heights, widths, strict=True)):
+        assert set(y[picture == i]) == set(range(height - 7))
+        assert set(x[picture == i]) == set(range(width - 7))
+
+
+def collected(source, count, **options):
+    """The first `count` batches; the iterator is closed."""
+    options = {"position": 0, "batch_size": 4, "workers": 0} | options
+    iterator = batches(source, **options)
+    try:
+        return [jax.tree.map(np.array, next(iterator)) for _ in range(count)]
+    finally:
+        iterator.close()
+
+
+def test_an_example_is_the_drawn_crop_of_the_decoded_picture(folder):
+    (folder / "broken.png").unlink()
+    pictures, _ = scan(folder, crop=8, channels=3)
+    source = Source(pictures, seed=5)
+    n = np.arange(1020, 1030, dtype=np.uint32)
+    heights, widths = pictures.sizes.T
+    table = np.stack(draw(5, n, heights=heights, widths=widths, crop=8), -1).astype(int)
+    assert len({tuple(row[3:]) for row in table}) > 3
+    for number, (picture, y, x, flip, turn) in zip(n, table, strict=True):
+        with Image.open(pictures.paths[picture]) as image:
+            image = image.crop((x, y, x + 8, y + 8))
+        if flip:
+            image = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+        example = source[number]
+        np.testing.assert_array_equal(example["hr"], np.asarray(image.rotate(90 * turn)))
+        assert example["number"] == number and example["number"].dtype == np.uint32
+        assert example["bad"] == -1 and example["bad"].dtype == np.int32
+        assert example["hr"].base is None  # not a view that keeps the whole picture
+
+
+def test_paired_crops_are_aligned(tmp_path, paint):
+    for i in range(3):
+        pixels = paint(tmp_path / "hr" / "sub" / f"{i}.png", 24 + 4 * i, 32)
+        (tmp_path / "lr" / "sub").mkdir(parents=True, exist_ok=True)
+        suffix = "x2" if i else ""  # BasicSR's names beside plain ones
+        Image.fromarray(pixels[::2, ::2]).save(
+            tmp_path / "lr" / "sub" / f"{i}{suffix}.webp", lossless=True
+        )
+    pictures, dropped = scan(tmp_path / "hr", crop=8, channels=3, lr=tmp_path / "lr", scale=2)
+    assert not dropped and len(pictures.paths) == 3
+    seen = set()
+    for n in range(48):
+        example = Source(pictures, seed=1)[n]
+        y, x = next(
+            (y, x) for y in (0, 1) for x in (0, 1)
+            if (example["hr"][y::2, x::2] == example["lr"]).all()
+        )  # fmt: skip
+        seen.add((y, x))  # a mirrored or turned crop keeps its first sample at another corner
+        assert example["lr"].shape == (4, 4, 3)
+    assert seen == {(0, 0), (0, 1), (1, 0), (1, 1)}
+
+
+def test_a_broken_picture_gives_its_place_to_the_next_whole_one(folder):
+    pictures, dropped = scan(folder, crop=8, channels=3)
+    assert not dropped  # its header is whole
+    broken = pictures.paths.index(str(folder / "broken.png"))
+    source = Source(pictures, seed=0)
+    heights, widths = pictures.sizes.T
+    first = decode(pictures, (broken + 1) % 6)
+    for n in range(12):
+        picture = draw(0, n, heights=heights, widths=widths, crop=8)[0]
+        example = source[n]
+        assert example["bad"] == (broken if picture == broken else -1)
+        if picture == broken:
+            _, y, x, flip, turn = drawn_slowly(0, n, [(24, 30)] * 6, 8)  # the first one's size
+            part = first[y : y + 8, x : x + 8]
+            expected = np.rot90(part[:, ::-1] if flip else part, turn)
+            np.testing.assert_array_equal(example["hr"], expected)
+    assert source.fault(broken).startswith("is not a readable picture")
+
+
+def test_a_folder_of_broken_pictures_is_an_error(folder, truncate):
+    for path in folder.iterdir():
+        truncate(path)
+    source = Source(scan(folder, crop=8, channels=3)[0], seed=0)
+    with pytest.raises(ValueError, match="none of the 6 training pictures can be decoded"):
+        source[0]
+    with pytest.raises(ValueError, match="none of the 6 training pictures can be decoded"):
+        collected(source, 1)
+
+
+def test_a_stream_does_not_depend_on_workers_hosts_or_where_it_was_resumed(folder):
+    source = Source(scan(folder, crop=8, channels=3)[0], seed=3)
+    whole = collected(source, 6)
+    np.testing.assert_array_equal(np.concatenate([b["number"] for b in whole]), np.arange(24))
+    np.testing.assert_equal(collected(source, 4, position=8), whole[2:])
+    np.testing.assert_equal(collected(source, 6, workers=2), whole)
+    hosts = [collected(source, 6, process_index=i, process_count=2) for i in range(2)]
+    for step in range(6):
+        union = jax.tree.map(lambda a, b: np.concatenate([a, b]), *(host[step] for host in hosts))
+        order = np.argsort(union["number"])
+        np.testing.assert_equal(
+            [jax.tree.map(lambda x, order=order: x[order], union)], [whole[step]]
+        )
+
+
+def test_batches_that_do_not_divide_over_processes_are_refused(folder):
+    source = Source(scan(folder, crop=8, channels=3)[0], seed=3)
+    with pytest.raises(ValueError, match="train.batch_size 4 does not divide over 3 processes"):
+        batches(source, position=0, batch_size=4, workers=0, process_count=3)
+
+
+def test_a_source_pickles_without_the_pictures_it_has_read(folder):
+    source = Source(scan(folder, crop=8, channels=3)[0], seed=3, memory=True)
+    examples = [source[n] for n in range(12)]
+    packed = pickle.dumps(source)
+    assert len(packed) < 2000
+    np.testing.assert_equal([pickle.loads(packed)[n] for n in range(12)], examples)
+
+
+def test_memory_decodes_each_picture_once(folder, decoded):
+    pictures, _ = scan(folder, crop=8, channels=3)
+    plain = [Source(pictures, seed=3)[n] for n in range(18)]
+    decoded.clear()
+    source = Source(pictures, seed=3, memory=True)
+    np.testing.assert_equal([source[n] for n in range(18)], plain)
+    assert sorted(decoded) == sorted(path.name for path in folder.iterdir())
