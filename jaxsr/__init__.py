@@ -1,4 +1,4 @@
-"""GAN image super-resolution in JAX: `weights = jaxsr.load(PATH); sr = jaxsr.upscale(weights, image)`."""
+"""GAN image super-resolution: `jaxsr.upscale(jaxsr.load(PATH), image)`."""
 
 from jaxsr.inference.upscale import upscale
 from jaxsr.interop.load import load

@@ -22,7 +22,7 @@ FAILED, ASKED_WRONGLY = 1, 2
 
 @contextlib.contextmanager
 def _plain_errors() -> Iterator[None]:
-    """End with one sentence for what jaxsr refuses or the system denies; a defect keeps its traceback."""
+    """One sentence for what jaxsr refuses or the system denies; a defect keeps its traceback."""
     try:
         yield
     except (ValueError, FloatingPointError, OSError) as error:
@@ -52,12 +52,15 @@ class _Stop:
 def train(
     config: Annotated[Path, typer.Argument(help="A TOML config, such as configs/quickstart.toml.")],
     set_: Annotated[
-        list[str] | None, typer.Option("--set", metavar="a.b=value", help="Override a field of the config.")
+        list[str] | None,
+        typer.Option("--set", metavar="a.b=value", help="Override a field of the config."),
     ] = None,
     run_dir: Annotated[
         Path | None, typer.Option(help="Where the run lives; started again there, it resumes.")
     ] = None,
-    distributed: Annotated[bool, typer.Option("--distributed", help="Join a run of many processes.")] = False,
+    distributed: Annotated[
+        bool, typer.Option("--distributed", help="Join a run of many processes.")
+    ] = False,
     coordinator: Annotated[
         str | None, typer.Option(help="HOST:PORT of process 0, where no cluster tells it.")
     ] = None,
@@ -76,7 +79,9 @@ def train(
         if distributed:
             mesh.connect(coordinator=coordinator, processes=processes, process_id=process_id)
         elif coordinator or processes is not None or process_id is not None:
-            raise ValueError("--coordinator, --processes and --process-id need --distributed; add it")
+            raise ValueError(
+                "--coordinator, --processes and --process-id need --distributed; add it"
+            )
         # In a run of many processes JAX agrees on the step after which all of them save.
         stop = None if distributed else _Stop()
         with contextlib.closing(train_(settings, run)) as records:
@@ -118,20 +123,25 @@ def _show_training(records: Iterator[dict[str, Any]], stop: _Stop | None, run: P
                 progress.update(bar, completed=record["step"], **_step_fields(record))
             elif event == "unreadable":
                 progress.console.print(
-                    f"skipped {record['path']}, which is unreadable: {record['reason']}", soft_wrap=True
+                    f"skipped {record['path']}, which is unreadable: {record['reason']}",
+                    soft_wrap=True,
                 )
             elif event == "eval":
-                figures = "  ".join(f"{k} {record[k]:.3f}" for k in ("psnr_y", "ssim_y", "psnr_rgb"))
+                figures = "  ".join(
+                    f"{k} {record[k]:.3f}" for k in ("psnr_y", "ssim_y", "psnr_rgb")
+                )
                 progress.console.print(f"step {record['step']}: {figures}")
             elif event == "end" and record["best"]:
                 best = record["best"]
-                progress.console.print(f"best {best['metric']} {best['value']:.3f} at step {best['step']}")
+                progress.console.print(
+                    f"best {best['metric']} {best['value']:.3f} at step {best['step']}"
+                )
             if stop and stop.signal:
                 break
     return event
 
 
-def _step_fields(record: dict[str, Any]) -> dict[str, str]:
+def _step_fields(record: dict[str, Any]) -> dict[str, Any]:
     shown = ("g_loss", "d_loss", "d_real", "d_fake")
     losses = "  ".join(f"{name} {record[name]:.4g}" for name in shown if name in record)
     skipped = "  skipped (not finite)" if record["skipped"] else ""
@@ -143,8 +153,12 @@ def _step_fields(record: dict[str, Any]) -> dict[str, str]:
 @app.command()
 def upscale(
     inputs: Annotated[list[Path], typer.Argument(help="Pictures, or folders of them (recursive).")],
-    output: Annotated[Path, typer.Option("-o", "--output", help="A file for one picture, else a folder.")],
-    weights: Annotated[Path, typer.Option("-w", "--weights", help="A .safetensors file or a run directory.")],
+    output: Annotated[
+        Path, typer.Option("-o", "--output", help="A file for one picture, else a folder.")
+    ],
+    weights: Annotated[
+        Path, typer.Option("-w", "--weights", help="A .safetensors file or a run directory.")
+    ],
 ) -> None:
     """Super-resolve pictures."""
     with _plain_errors():
@@ -154,13 +168,19 @@ def upscale(
         network, items = load(weights), plan(inputs, output)
         failed = 0
         with rich.progress.Progress(console=out) as progress:
-            for record in progress.track(run_job(network, items), total=len(items), description="upscaling"):
+            for record in progress.track(
+                run_job(network, items), total=len(items), description="upscaling"
+            ):
                 if record["error"]:
                     failed += 1
-                    err.print(f"[bold red]error:[/] {rich.markup.escape(record['error'])}", soft_wrap=True)
+                    err.print(
+                        f"[bold red]error:[/] {rich.markup.escape(record['error'])}", soft_wrap=True
+                    )
                 else:
                     progress.console.print(
-                        f"{record['output']}  {record['seconds']:.1f} s", soft_wrap=True, highlight=False
+                        f"{record['output']}  {record['seconds']:.1f} s",
+                        soft_wrap=True,
+                        highlight=False,
                     )
     if failed:
         err.print(f"{failed} of {len(items)} pictures failed")
@@ -169,25 +189,28 @@ def upscale(
 
 @app.command()
 def evaluate(
-    data: Annotated[list[str], typer.Option("--data", help="HR pictures: folder, file, glob or package:...")],
+    data: Annotated[
+        list[str], typer.Option("--data", help="HR pictures: folder, file, glob or package:...")
+    ],
     weights: Annotated[
-        list[Path] | None, typer.Option("-w", "--weights", help="Networks to measure; may be repeated.")
+        list[Path] | None,
+        typer.Option("-w", "--weights", help="Networks to measure; may be repeated."),
     ] = None,
     scale: Annotated[int | None, typer.Option(help="Needed without --weights.")] = None,
-    json_: Annotated[Path | None, typer.Option("--json", help="Write all figures to this file.")] = None,
+    json_: Annotated[
+        Path | None, typer.Option("--json", help="Write all figures to this file.")
+    ] = None,
 ) -> None:
-    """Measure networks beside nearest, bilinear, bicubic and Lanczos: PSNR and SSIM on Y and RGB."""
+    """PSNR and SSIM of networks beside nearest, bilinear, bicubic and Lanczos."""
     with _plain_errors():
         from jaxsr.evaluation.evaluate import common_scale, compare
         from jaxsr.imaging.files import replacing
         from jaxsr.interop.load import load
 
         networks = {_label(path, weights or []): load(path) for path in weights or []}
-        report: dict[str, Any] = {}
         with rich.progress.Progress(console=out, transient=True) as progress:
             steps = compare(networks, data, scale=common_scale(networks, scale))
-            for report in progress.track(steps, description="evaluating"):
-                pass
+            *_, report = progress.track(steps, description="evaluating")
         out.print(_table(report))
         out.print(report["definition"], style="dim", soft_wrap=True)
         if json_:
@@ -196,7 +219,7 @@ def evaluate(
 
 
 def _label(path: Path, among: list[Path]) -> str:
-    """The stem of a weight file or the name of a run, or the whole path where two would be alike."""
+    """The name of a weight file or run, or its whole path where two would be alike."""
     names = [p.resolve().name.removesuffix(".safetensors") for p in among]
     name = names[among.index(path)]
     return name if names.count(name) == 1 else str(path)

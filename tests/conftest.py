@@ -9,6 +9,8 @@ import pytest
 jax.config.update("jax_num_cpu_devices", 8)
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_debug_key_reuse", True)
+# Half of the suite's time is XLA optimising programs that run once.
+jax.config.update("jax_disable_most_optimizations", True)
 
 # Commands that a test starts must not meet another accelerator or look for one.
 os.environ.setdefault("JAX_PLATFORMS", "cpu")

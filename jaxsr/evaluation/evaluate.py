@@ -14,7 +14,8 @@ from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 from jaxsr.imaging import files, metrics
-from jaxsr.imaging.color import from_float, luma, to_float
+from jaxsr.imaging.color import Array, from_float, luma, to_float
+from jaxsr.imaging.find import find_pictures
 from jaxsr.imaging.resize import resize
 from jaxsr.inference.upscale import upscale
 from jaxsr.networks.weights import Weights
@@ -33,9 +34,9 @@ class Example(NamedTuple):
 def definition(scale: int) -> str:
     """What the figures mean, in a sentence that stands beside every table."""
     return (
-        f"LR by MATLAB bicubic x1/{scale}; LR and SR rounded to 8 bits; {scale} pixels cropped from each "
-        "border; _y on Y of BT.601 (16-235, not rounded), _rgb on RGB; SSIM with an 11x11 Gaussian window "
-        "of sigma 1.5, valid part"
+        f"LR by MATLAB bicubic x1/{scale}; LR and SR rounded to 8 bits; {scale} pixels cropped "
+        "from each border; _y on Y of BT.601 (16-235, not rounded), _rgb on RGB; SSIM with an "
+        "11x11 Gaussian window of sigma 1.5, valid part"
     )
 
 
@@ -45,7 +46,9 @@ def read_set(paths: Sequence[Path], *, scale: int, channels: int = 3) -> list[Ex
     `channels=1` takes the luma instead. Raises ValueError for a picture that cannot be read.
     """
     if channels not in (1, 3):
-        raise ValueError(f"evaluation reads pictures of 1 or 3 channels, got a network of {channels}")
+        raise ValueError(
+            f"evaluation reads pictures of 1 or 3 channels, got a network of {channels}"
+        )
     return [Example(path.name, _read(path, scale, channels)) for path in paths]
 
 
@@ -54,7 +57,9 @@ def _read(path: Path, scale: int, channels: int) -> np.ndarray:
     height, width = (n - n % scale for n in pixels.shape[:2])
     least = 11 + 2 * scale
     if min(height, width) < least:
-        raise ValueError(f"{path}: got {pixels.shape[:2]}, wanted {least} pixels a side for SSIM at x{scale}")
+        raise ValueError(
+            f"{path}: got {pixels.shape[:2]}, wanted {least} pixels a side for SSIM at x{scale}"
+        )
     image = to_float(pixels[:height, :width])
     if channels == 1:
         image = luma(image)
@@ -64,13 +69,15 @@ def _read(path: Path, scale: int, channels: int) -> np.ndarray:
 
 
 def common_scale(networks: Mapping[str, Weights], scale: int | None) -> int:
-    """The scale of the networks; `scale` has to agree with it, or to stand for it where there are none."""
+    """The one scale of all networks and of `scale`, which is needed where there are none."""
     scales = {name: weights.arch.scale for name, weights in networks.items()}
     if scale is not None:
         scales["--scale"] = scale
     if len(set(scales.values())) != 1:
         got = ", ".join(f"{name} x{value}" for name, value in scales.items()) or "none"
-        raise ValueError(f"scale: got {got}, wanted one scale of all; give --scale, or weights of one scale")
+        raise ValueError(
+            f"scale: got {got}, wanted one scale of all; give --scale, or weights of one scale"
+        )
     return next(iter(scales.values()))
 
 
@@ -83,7 +90,9 @@ def compare(
     """
     channels = {weights.arch.channels for weights in networks.values()} or {3}
     if len(channels) > 1:
-        raise ValueError(f"weights: got networks of {sorted(channels)} channels; evaluate them one by one")
+        raise ValueError(
+            f"weights: got networks of {sorted(channels)} channels; evaluate them one by one"
+        )
     examples = read_set(find_pictures(sources), scale=scale, channels=channels.pop())
     report: dict[str, Any] = {
         "dataset": " ".join(sources),
@@ -102,11 +111,13 @@ def evaluate(
 ) -> dict[str, Any]:
     """PSNR and SSIM of one method: `{"mean": {metric: value}, "images": {name: {metric: value}}}`.
 
-    `method` is weights or one of CLASSICAL. Pictures of one shape go to the devices of the mesh together,
-    one each. An infinite PSNR (identical pictures) stays infinite.
+    `method` is weights or one of CLASSICAL. Pictures of one shape go to the devices of the mesh
+    together, one each. An infinite PSNR (identical pictures) stays infinite.
     """
     if isinstance(method, Weights) and method.arch.scale != scale:
-        raise ValueError(f"scale: got {scale}, but the network's is {method.arch.scale}; pass that one")
+        raise ValueError(
+            f"scale: got {scale}, but the network's is {method.arch.scale}; pass that one"
+        )
     score = _score(mesh, scale)
     images: dict[str, dict[str, float]] = {}
     for batch in _batches(examples, mesh.size if mesh else 1):
@@ -118,13 +129,13 @@ def evaluate(
     return {"mean": mean, "images": images}
 
 
-def low_resolution(hr: jax.Array, scale: int) -> jax.Array:
+def low_resolution(hr: Array, scale: int) -> Array:
     """The uint8 LR that a test set's HR [N, H, W, C] uint8 stands for."""
     size = (hr.shape[-3] // scale, hr.shape[-2] // scale)
     return from_float(resize(to_float(hr), size, method="bicubic"), jnp.uint8)
 
 
-def super_resolve(method: Weights | str, lr: jax.Array, scale: int) -> jax.Array:
+def super_resolve(method: Weights | str, lr: Any, scale: int) -> Any:
     """uint8 LR to uint8 SR, by a network or a classical method."""
     if isinstance(method, Weights):
         return upscale(method, lr)

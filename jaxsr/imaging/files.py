@@ -86,9 +86,17 @@ def write(path: str | Path, picture: Picture, *, quality: int = 95) -> None:
         options["subsampling"] = "4:4:4"
     metadata = {"icc_profile": picture.icc, "exif": picture.exif}
     options |= {name: value for name, value in metadata.items() if value and kind != "BMP"}
+    with replacing(path) as temporary:
+        _encodable(picture).save(temporary, kind, **options)
+
+
+@contextmanager
+def replacing(path: str | Path) -> Iterator[Path]:
+    """Give a temporary name beside `path` to write to; it becomes `path` if the block succeeds."""
+    path = Path(path)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        _encodable(picture).save(temporary, kind, **options)
+        yield temporary
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)

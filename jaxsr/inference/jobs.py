@@ -25,8 +25,9 @@ class Item(NamedTuple):
 def plan(inputs: Sequence[Path], output: Path) -> list[Item]:
     """Where each input goes: `output` is a file for one picture, otherwise a folder.
 
-    Folders are searched recursively and keep their structure. Raises ValueError for a missing input, a
-    folder without pictures, two inputs with one output, and an output that would overwrite an input.
+    Folders are searched recursively and keep their structure. Raises ValueError for a missing
+    input, a folder without pictures, two inputs with one output, and an output that would
+    overwrite an input.
     """
     found = [(path, path.relative_to(root)) for root in inputs for path in _pictures(root)]
     as_file = len(inputs) == 1 and inputs[0].is_file() and output.suffix and not output.is_dir()
@@ -48,7 +49,9 @@ def _pictures(path: Path) -> list[Path]:
         raise ValueError(f"no picture or folder at {path}; check the spelling")
     found = files.list_pictures(path)
     if not found:
-        raise ValueError(f"{path} holds no pictures ({', '.join(files.EXTENSIONS)}); name another folder")
+        raise ValueError(
+            f"{path} holds no pictures ({', '.join(files.EXTENSIONS)}); name another folder"
+        )
     return found
 
 
@@ -68,7 +71,7 @@ def _check(items: Sequence[Item]) -> None:
 
 
 def run_job(weights: Weights, items: Sequence[Item]) -> Iterator[dict[str, Any]]:
-    """Upscale each item; a record `{input, output, seconds, error}` follows, `error` None on success."""
+    """Upscale each item and yield `{input, output, seconds, error}`; `error` is None on success."""
     network = jax.jit(upscale)
     for source, target in items:
         start = time.monotonic()
@@ -98,10 +101,10 @@ def upscale_picture(network, weights: Weights, picture: files.Picture) -> files.
 
 
 def fill_transparent(pixels: np.ndarray, alpha: np.ndarray) -> np.ndarray:
-    """Replace what lies under full transparency by the colours around it, so that it cannot bleed out.
+    """Replace what lies under full transparency by the colours around it, lest it bleed out.
 
-    Colours are averaged with alpha as weight over ever larger squares, and each transparent pixel takes the
-    smallest square that holds something visible.
+    Colours are averaged with alpha as weight over ever larger squares, and each transparent pixel
+    takes the smallest square that holds something visible.
     """
     weight = to_float(alpha).astype(np.float64)
     filled, missing = to_float(pixels).astype(np.float64) * (alpha > 0), alpha[..., 0] == 0

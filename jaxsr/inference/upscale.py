@@ -1,5 +1,7 @@
 """`upscale(weights, image)`: the pure function from weights and pixels to pixels."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 
@@ -11,8 +13,9 @@ def upscale(weights: Weights, image: jax.Array, *, clip: bool = False) -> jax.Ar
     """Super-resolve pictures: [..., H, W, C] -> [..., scale * H, scale * W, C] of the same dtype.
 
     Floats are RGB (or grey, C = 1) in [0, 1] and come back unclipped, so that the result can be
-    differentiated; `clip=True` clips it. uint8 and uint16 come back rounded to nearest. Pure: it may stand
-    inside `jax.jit`, `jax.vmap` and `jax.grad`. Raises ValueError for another dtype or channel count.
+    differentiated; `clip=True` clips it. uint8 and uint16 come back rounded to nearest. Pure: it
+    may stand inside `jax.jit`, `jax.vmap` and `jax.grad`. Raises ValueError for another dtype or
+    channel count.
     """
     image = jnp.asarray(image)
     arch = weights.arch
@@ -22,11 +25,13 @@ def upscale(weights: Weights, image: jax.Array, *, clip: bool = False) -> jax.Ar
             "give the channels that the network was trained on"
         )
     if not (jnp.issubdtype(image.dtype, jnp.floating) or image.dtype in (jnp.uint8, jnp.uint16)):
-        raise ValueError(f"image: got {image.dtype}, wanted uint8, uint16 or a float in [0, 1]; convert it")
+        raise ValueError(
+            f"image: got {image.dtype}, wanted uint8, uint16 or a float in [0, 1]; convert it"
+        )
     is_float = jnp.issubdtype(image.dtype, jnp.floating)
     batch = image.reshape(-1, *image.shape[-3:])
     batch = batch.astype(jnp.float32) if is_float else to_float(batch)
-    sr = arch.apply({"params": weights.params, "batch_stats": weights.stats}, batch)
+    sr: Any = arch.apply({"params": weights.params, "batch_stats": weights.stats}, batch)
     sr = sr.reshape(*image.shape[:-3], *sr.shape[1:])
     if is_float:
         return (jnp.clip(sr, 0.0, 1.0) if clip else sr).astype(image.dtype)

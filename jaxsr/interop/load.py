@@ -6,7 +6,7 @@ from jaxsr.networks.weights import Weights, read_weights
 
 
 def load(path: str | Path) -> Weights:
-    """Weights from a `.safetensors` file that jaxsr wrote, or from a run directory (its newest averaged ones).
+    """Weights from a `.safetensors` file of jaxsr, or the newest averaged ones of a run directory.
 
     Raises ValueError where there is nothing to load, and says what there is.
     """
@@ -22,7 +22,8 @@ def _in_run(run: Path) -> Path:
     file = run / "weights" / "last.safetensors"
     if not (run / "config.toml").is_file():
         raise ValueError(
-            f"{run} is not a run directory (it has no config.toml); name the folder that jaxsr train wrote"
+            f"{run} is not a run directory (it has no config.toml); "
+            "name the folder that jaxsr train wrote"
         )
     if not file.is_file():
         raise ValueError(f"{run} holds no weights yet; train it up to its first checkpoint")

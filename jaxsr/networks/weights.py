@@ -3,7 +3,6 @@
 import dataclasses
 import difflib
 import json
-import os
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from jax import Array
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
+from jaxsr.imaging.files import replacing
 from jaxsr.networks.generators import GENERATORS
 
 FORMAT = 1
@@ -43,13 +43,14 @@ class Weights:
 
 def init_weights(key: Array, arch: nn.Module) -> Weights:
     """Draw fresh weights for a generator or discriminator."""
-    variables = jax.jit(lambda key: _init(key, arch))(key)
+    # Initialisers run one by one: jitted together, those of 351 kernels compile for a minute.
+    variables: Any = arch.lazy_init(key, _small_picture(arch))
     return Weights(variables["params"], variables.get("batch_stats", {}), arch)
 
 
-def _init(key: Array, arch: Any) -> Any:
+def _small_picture(arch: Any) -> jax.ShapeDtypeStruct:
     # No network needs more than 32 pixels, and parameters do not depend on the size.
-    return arch.init(key, jnp.zeros((1, 32, 32, arch.channels)))
+    return jax.ShapeDtypeStruct((1, 32, 32, arch.channels), jnp.float32)
 
 
 def make_arch(registry: Mapping[str, type[nn.Module]], spec: Mapping[str, Any]) -> Any:
@@ -112,12 +113,8 @@ def save_weights(
         for name, value in _flatten(weights.params, weights.stats).items()
     }
     own = {FORMAT_KEY: str(FORMAT), ARCH_KEY: json.dumps(arch_spec(weights.arch))}
-    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
-    try:
-        save_file(arrays, partial, metadata={**(metadata or {}), **own})
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
+    with replacing(path) as temporary:
+        save_file(arrays, temporary, metadata={**(metadata or {}), **own})
 
 
 def read_weights(path: str | Path) -> Weights:
@@ -126,7 +123,7 @@ def read_weights(path: str | Path) -> Weights:
     with _open(path) as file:
         arch = _read_arch(path, file.metadata() or {})
         arrays = {name: file.get_tensor(name) for name in file.keys()}
-    wanted = jax.eval_shape(lambda key: _init(key, arch), jax.random.key(0))
+    wanted = jax.eval_shape(arch.init, jax.random.key(0), _small_picture(arch))
     _require_match(path, arrays, _flatten(wanted["params"], wanted.get("batch_stats", {})))
     tree = unflatten_dict({name: jnp.asarray(array) for name, array in arrays.items()}, sep="/")
     return Weights(tree["params"], tree.get("stats", {}), arch)
@@ -160,7 +157,7 @@ def _read_arch(path: Path, metadata: Mapping[str, str]) -> Any:
             f"{path} has format {version}, this jaxsr reads up to {FORMAT}: use a newer jaxsr"
         )
     try:
-        return make_arch(GENERATORS, json.loads(metadata[ARCH_KEY]))
+        return make_arch(GENERATORS, msgspec.json.decode(metadata[ARCH_KEY], type=dict[str, Any]))
     except ValueError as error:
         raise ValueError(f"{path} describes its network wrongly: {error}") from error
 

@@ -1,4 +1,4 @@
-"""Checkpoints of a run directory: every Orbax call, and the weight files that follow each commit."""
+"""Checkpoints of a run: every Orbax call, and the weight files that follow each commit."""
 
 from pathlib import Path
 from typing import Any
@@ -13,16 +13,18 @@ from jaxsr.training.state import TrainState
 class Checkpoints:
     """The folders `checkpoints/` and `weights/` of a run; close it, also after an error.
 
-    Saving runs beside the training. A weight file is written once the checkpoint of its step is whole, so
-    what lies in `weights/` can always be trained on.
+    Saving runs beside the training. A weight file is written once the checkpoint of its step is
+    whole, so what lies in `weights/` can always be trained on.
     """
 
     def __init__(self, run_dir: Path, *, keep: int):
         self._weights_dir = run_dir / "weights"
         self._weights_dir.mkdir(parents=True, exist_ok=True)
+        policies: Any = ocp.training.preservation_policies
+        folder: Any = (run_dir / "checkpoints").absolute()
         self._orbax = ocp.training.Checkpointer(
-            (run_dir / "checkpoints").absolute(),
-            preservation_policy=ocp.training.preservation_policies.LatestN(keep),
+            folder,
+            preservation_policy=policies.LatestN(keep),
             cleanup_tmp_directories=True,
         )
         self._pending: dict[str, Weights] = {}
@@ -34,10 +36,11 @@ class Checkpoints:
         return self._orbax.latest.step if self._orbax.latest else None
 
     def restore(self, abstract: TrainState) -> tuple[TrainState, dict[str, Any]]:
-        """The newest whole checkpoint, placed as `abstract` says, and the note it was saved with."""
+        """The newest whole checkpoint, placed as `abstract` says, and its note."""
         step = self.latest
-        state = self._orbax.load(step, abstract)
-        return state, dict(self._orbax.metadata(step).custom_metadata or {})
+        state: Any = self._orbax.load(step, abstract)
+        note: Any = self._orbax.metadata(step).custom_metadata
+        return state, note
 
     def save(
         self,
@@ -48,7 +51,7 @@ class Checkpoints:
         files: dict[str, Weights],
         metadata: dict[str, str],
     ) -> None:
-        """Start saving the state of `step`, unless it is; `files` (name -> weights) follow when it is whole."""
+        """Start saving the state of `step`, if it is not; `files` follow when it is whole."""
         self.commit(wait=True)
         if step == self.latest:
             return

@@ -1,6 +1,7 @@
-"""The config of a run: frozen structs, TOML in and out, `a.b=value` overrides, checks across fields.
+"""The config of a run: frozen structs, TOML in and out, overrides, checks across fields.
 
-Defaults of a network stand on its module and those of a degradation on its spec; all others stand here.
+Defaults of a network stand on its module and those of a degradation on its spec; all others stand
+here.
 """
 
 import difflib
@@ -45,7 +46,7 @@ class Adversarial(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Penalty(msgspec.Struct, frozen=True, kw_only=True):
-    """Gradient penalty of the discriminator, every `every` steps and then `every` times as strong."""
+    """Gradient penalty of D, every `every` steps and then `every` times as strong."""
 
     kind: Literal["r1", "wgan_gp"]
     weight: Weight = 10.0
@@ -53,7 +54,7 @@ class Penalty(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Loss(msgspec.Struct, frozen=True, kw_only=True):
-    """`pixel` maps l1, l2, charbonnier and ssim to weights; the other terms are off where absent."""
+    """`pixel` maps names of losses to weights; the other terms are off where absent."""
 
     pixel: dict[str, Weight] = {}
     perceptual: Perceptual | None = None
@@ -62,7 +63,7 @@ class Loss(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Data(msgspec.Struct, frozen=True, kw_only=True):
-    """Pictures: files, folders, globs or `package:NAME/PATH`; `lr` names the folder of paired LR pictures."""
+    """Pictures: files, folders, globs or `package:NAME/PATH`; `lr` names those of pairs."""
 
     train: Paths
     lr: Paths | None = None
@@ -119,7 +120,7 @@ class Eval(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Config(msgspec.Struct, frozen=True, kw_only=True):
-    """All of a run; `generator`, `discriminator` and `degrade` hold the fields of what they name."""
+    """All of a run; three of the sections hold the fields of what they name."""
 
     generator: dict[str, Any]
     discriminator: dict[str, Any] | None = None
@@ -132,7 +133,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def load_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:
-    """Read a TOML config and lay `section.key=value` over it; ValueError says what is wrong and where."""
+    """Read TOML and lay `section.key=value` over it; ValueError says what is wrong and where."""
     path = Path(path)
     if not path.is_file():
         raise ValueError(f"no config at {path}; name a TOML file, such as configs/quickstart.toml")
@@ -146,7 +147,7 @@ def load_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:
 
 
 def make_config(tree: dict[str, Any]) -> Config:
-    """The checked config of nested dicts; ValueError names the field, and the nearest for one unknown."""
+    """The checked config; ValueError names the field, and the nearest for one unknown."""
     _reject_unknown(Config, tree, "")
     try:
         config = msgspec.convert(tree, Config)
@@ -162,14 +163,23 @@ def dump_config(config: Config) -> str:
     return tomli_w.dumps(_without_none(msgspec.to_builtins(config)))
 
 
-def generator(config: Config) -> nn.Module:
+def generator(config: Config) -> Any:
     """The generator that the config names, in float32."""
-    return make_arch(GENERATORS, config.generator)
+    return _network("generator", GENERATORS, config.generator)
 
 
-def discriminator(config: Config) -> nn.Module | None:
+def discriminator(config: Config) -> Any:
     """The discriminator, in float32; None where the config has no adversarial term."""
-    return make_arch(DISCRIMINATORS, config.discriminator) if config.discriminator else None
+    if config.discriminator is None:
+        return None
+    return _network("discriminator", DISCRIMINATORS, config.discriminator)
+
+
+def _network(section: str, registry: dict[str, type[nn.Module]], spec: dict[str, Any]) -> Any:
+    try:
+        return make_arch(registry, spec)
+    except ValueError as error:
+        raise ValueError(f"{section}: {error}") from error
 
 
 def degradation(config: Config) -> Any:
@@ -239,7 +249,7 @@ def _check_players(config: Config, g: Any, d: Any) -> None:
     if crop < d.min_size or crop % d.multiple:
         raise ValueError(
             f"data.crop: got {crop}, wanted a multiple of {d.multiple} from {d.min_size} on "
-            f"for discriminator {config.discriminator['name']!r}"
+            f"for {type(d).__name__}"
         )
 
 

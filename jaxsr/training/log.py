@@ -16,7 +16,7 @@ _GAP, _HEAD = 4, 16  # pixels between pictures, and of the line of titles
 
 
 class Log:
-    """The logs of one run, from `step` on: what an interrupted run wrote after its checkpoint is dropped."""
+    """The logs of a run from `step` on; what was written after the checkpoint is dropped."""
 
     def __init__(self, run_dir: Path, *, step: int):
         self._writes = jax.process_index() == 0
@@ -31,7 +31,7 @@ class Log:
         self._board = tensorboardX.SummaryWriter(str(run_dir / "tensorboard"), purge_step=step + 1)
 
     def write(self, record: dict[str, Any], *, every: int) -> None:
-        """Append a record, a step's only `every` so many or when it was skipped; a `grid` is a picture."""
+        """Append a record; of steps, every so many and the skipped; a `grid` is a picture."""
         step, event = record["step"], record["event"]
         if not self._writes or (event == "step" and step % every and not record["skipped"]):
             return

@@ -3,7 +3,7 @@
 import contextlib
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from jax.experimental import multihost_utils
 from jax.sharding import Mesh
 
 from jaxsr.evaluation.evaluate import Example, evaluate, low_resolution, read_set, super_resolve
+from jaxsr.imaging.find import find_pictures
 from jaxsr.interop.load import load
 from jaxsr.networks.features import load_vgg
 from jaxsr.networks.weights import Weights
@@ -21,7 +22,7 @@ from jaxsr.training import mesh as meshes
 from jaxsr.training.checkpoint import Checkpoints
 from jaxsr.training.config import Config, dump_config, generator
 from jaxsr.training.log import Log, picture_grid
-from jaxsr.training.pictures import Pictures, find_pictures, scan
+from jaxsr.training.pictures import Pictures, scan
 from jaxsr.training.run import check_run, write_config
 from jaxsr.training.state import abstract_state, ema_weights, init_state
 from jaxsr.training.step import make_step
@@ -29,13 +30,16 @@ from jaxsr.training.step import make_step
 Record = dict[str, Any]
 
 
-def train(config: Config, run_dir: Path, *, mesh: Mesh | None = None) -> Iterator[Record]:
-    """Train in `run_dir`, going on from its newest checkpoint, and yield a record of each thing done.
+def train(
+    config: Config, run_dir: Path, *, mesh: Mesh | None = None
+) -> Generator[Record, None, None]:
+    """Train in `run_dir`, from its newest checkpoint on, and yield a record of each thing done.
 
-    Each record names its `event`: `data`, `cache`, `start`, `step` (the metrics of one step, handed out one
-    step late), `unreadable`, `eval`, `save`, `preempted`, `end`. Closing the generator between two records
-    saves first. Raises ValueError for what was asked wrongly, before anything is written, and
-    FloatingPointError after `train.max_skipped` non-finite steps in a row, when it has saved.
+    Each record names its `event`: `data`, `cache`, `start`, `step` (the metrics of one step,
+    handed out one step late), `unreadable`, `eval`, `save`, `preempted`, `end`. Closing the
+    generator between two records saves first. Raises ValueError for what was asked wrongly,
+    before anything is written, and FloatingPointError after `train.max_skipped` non-finite steps
+    in a row, when it has saved.
     """
     mesh = mesh or meshes.make_mesh()
     meshes.check_batch(mesh, config.train.batch_size, config.train.accumulate)
@@ -88,8 +92,8 @@ def _start(config: Config) -> Weights | None:
     return weights
 
 
-def _open(config: Config, pictures: Pictures) -> Iterator[Record]:
-    """The source of examples; yields the progress of decoding where it fills the disk store first."""
+def _open(config: Config, pictures: Pictures) -> Generator[Record, None, data.Source]:
+    """The source of examples; yields the progress of filling the disk store."""
     if config.data.cache == "disk":
         for done, total in store.fill(pictures):
             yield {"event": "cache", "done": done, "total": total}
@@ -112,7 +116,12 @@ class _Run:
         examples: list[Example],
         start: Weights | None,
     ):
-        self.config, self.mesh, self.checkpoints, self.examples = config, mesh, checkpoints, examples
+        self.config, self.mesh, self.checkpoints, self.examples = (
+            config,
+            mesh,
+            checkpoints,
+            examples,
+        )
         self.best: Record = {}
         self.files: dict[str, Weights] = {}  # to be written beside the next checkpoint
         if checkpoints.latest is None:
@@ -123,7 +132,7 @@ class _Run:
         self.step = int(self.state.step)
         self.position = int(self.state.position)
 
-    def go(self, source: data.Source, vgg: Any) -> Iterator[Record]:
+    def go(self, source: data.Source, vgg: Any) -> Generator[Record, None, None]:
         """Step to the end."""
         config, train = self.config, self.config.train
         stages = {only: make_step(config, self.mesh, pixel_only=only) for only in (True, False)}
@@ -154,16 +163,20 @@ class _Run:
                     unreadable.add(picture)
                     path, reason = source.pictures.paths[picture], source.fault(picture)
                     yield self._record("unreadable", path=path, reason=reason)
-                if self._due(config.eval.every) and self.examples:
+                evaluates = self._due(config.eval.every) and bool(self.examples)
+                saves = self._due(train.save_every)
+                if (evaluates or saves) and (ready := waiting.swap()):
+                    yield ready
+                if evaluates:
                     yield self._evaluate()
-                if self._due(train.save_every):
+                if saves:
                     yield self._save()
-                if jax.process_count() > 1 and multihost_utils.reached_preemption_sync_point(self.step):
+                if jax.process_count() > 1 and multihost_utils.reached_preemption_sync_point(
+                    self.step
+                ):
                     self._save()
                     yield self._record("preempted")
                     return
-            if ready := waiting.swap():
-                yield ready
             yield self._record("end", best=self.best)
         except (GeneratorExit, FloatingPointError):
             self._save()
@@ -191,12 +204,16 @@ class _Run:
     def _grid(self, weights: Weights) -> np.ndarray:
         """Fixed crops in three columns: bicubic, the network, the original."""
         scale, side = weights.arch.scale, self.config.eval.image_size
-        crops = [_centre(e.hr, side - side % scale) for e in self.examples[: self.config.eval.images]]
+        crops = [
+            _centre(e.hr, side - side % scale) for e in self.examples[: self.config.eval.images]
+        ]
         small = [low_resolution(crop, scale) for crop in crops]
         return picture_grid(
             {
                 "bicubic": [super_resolve("bicubic", lr, scale) for lr in small],
-                f"step {self.step}": [np.asarray(super_resolve(weights, lr, scale)) for lr in small],
+                f"step {self.step}": [
+                    np.asarray(super_resolve(weights, lr, scale)) for lr in small
+                ],
                 "original": crops,
             }
         )
@@ -230,21 +247,21 @@ class _Waiting:
         self.time = time.monotonic()
 
     def swap(self, *new: Any) -> Record | None:
-        """Take (step, position, metrics), or nothing; give back the record held before, as floats."""
+        """Take (step, position, metrics) or nothing; give back the record held before."""
         held, self.held = self.held, new or None
+        step, position, arrays = held or (0, 0, {})
+        metrics = {name: float(value) for name, value in jax.device_get(arrays).items()}
+        seconds, self.time = time.monotonic() - self.time, time.monotonic()
         if held is None:
             return None
-        step, position, arrays = held
-        metrics = {name: float(value) for name, value in jax.device_get(arrays).items()}
         examples = f"{position}-{position + self.batch_size - 1}"
         self.bad = [*self.bad, examples] if metrics["skipped"] else []
         if metrics["skipped"] >= self.max_skipped:
             raise FloatingPointError(
-                f"step {step}: a loss or gradient was not finite {int(metrics['skipped'])} times in a row, "
-                f"at examples {', '.join(self.bad)}; the run was saved: lower optim.lr, set optim.clip, "
-                "or look at these examples"
+                f"step {step}: a loss or gradient was not finite {int(metrics['skipped'])} times "
+                f"in a row, at examples {', '.join(self.bad)}; the run was saved: lower "
+                "optim.lr, set optim.clip, or look at these examples"
             )
-        seconds, self.time = time.monotonic() - self.time, time.monotonic()
         return {"event": "step", "step": step, "examples": examples, "seconds": seconds, **metrics}
 
 

@@ -1,7 +1,8 @@
 """Losses: arrays in, a float32 scalar out.
 
-Pictures are [N, H, W, C] in [0, 1]; logits are any shape with the batch in front. Every loss is a mean over
-the examples it is given, so that the mean over devices of equal shares is the loss of the whole batch.
+Pictures are [N, H, W, C] in [0, 1]; logits are any shape with the batch in front. Every loss is a
+mean over the examples it is given, so that the mean over devices of equal shares is the loss of
+the whole batch.
 """
 
 from collections.abc import Callable, Mapping
@@ -32,7 +33,7 @@ def charbonnier(sr: jax.Array, hr: jax.Array, *, eps: float = 1e-12) -> jax.Arra
 
 
 def ssim(sr: jax.Array, hr: jax.Array) -> jax.Array:
-    """1 - SSIM over all channels (Wang et al. 2004, eq. 13); pictures of at least 11 pixels a side."""
+    """1 - SSIM over all channels (Wang et al. 2004, eq. 13); at least 11 pixels a side."""
     return 1.0 - jnp.mean(metrics.ssim(sr, hr, crop=0, luma=False))
 
 
@@ -55,8 +56,9 @@ def feature_distance(
     )
 
 
-# Adversarial pairs. `real` and `fake` are logits; `mean` is the mean over the whole batch, across devices:
-# the relativistic terms compare with it, so a local mean would make the loss depend on the device count.
+# Adversarial pairs. `real` and `fake` are logits; `mean` is the mean over the whole batch, across
+# devices: the relativistic terms compare with it, so a local mean would make the loss depend on
+# the device count.
 
 
 def _vanilla_d(real: jax.Array, fake: jax.Array, mean: Mean) -> jax.Array:
@@ -132,7 +134,7 @@ def r1(logits: Logits, real: jax.Array, fake: jax.Array, keys: jax.Array) -> jax
 
 
 def wgan_gp(logits: Logits, real: jax.Array, fake: jax.Array, keys: jax.Array) -> jax.Array:
-    """E (|grad D(x)| - 1)^2, x between real and fake by one draw of `keys` [N] each (Gulrajani et al. 2017)."""
+    """E (|grad D(x)| - 1)^2, x between real and fake by a draw of each key (Gulrajani 2017)."""
     share = jax.vmap(jax.random.uniform)(keys)[:, None, None, None]
     between = share * real + (1.0 - share) * fake
     # The square root has no gradient at zero.

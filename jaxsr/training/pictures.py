@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-import glob
-import importlib.util
-import itertools
-import os
-from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
 from jaxsr.imaging import files
+from jaxsr.imaging.find import Found, Sources, find, listed
 
-Sources = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
 SHOWN = 3  # refusals that an error quotes
 
 
@@ -57,29 +51,12 @@ class Pictures:
         return height // ratio, width // ratio, self.channels
 
 
-class Found(NamedTuple):
-    """A picture file, the source that named it, and its name there without the suffix."""
-
-    source: int
-    name: str
-    path: Path
-
-
 class Header(NamedTuple):
     """What a file says of itself before it is decoded."""
 
     height: int
     width: int
     dtype: str
-
-
-def find_pictures(source: Sources) -> list[Path]:
-    """List the pictures of one source or of several, each source sorted, no file twice.
-
-    A source is a file, a folder (recursive), a glob, or one of these inside an installed package:
-    `package:skimage/data/*.png`. ValueError where it is missing or holds no picture.
-    """
-    return [found.path for found in _find(source)]
 
 
 def scan(
@@ -92,7 +69,7 @@ def scan(
     ValueError where nothing is left.
     """
     _check(crop, channels, scale if lr else 1)
-    found = _find(source)
+    found = find(source)
     paths = [str(item.path) for item in found]
     partners, dropped = _pair(found, source, lr, scale) if lr else ([None] * len(found), [])
     headers = _headers([*paths, *filter(None, partners)])
@@ -141,59 +118,6 @@ def decode(pictures: Pictures, file: int) -> np.ndarray:
     return ((luma + np.uint32(0x8000)) >> np.uint32(16)).astype(pixels.dtype)
 
 
-def _find(source: Sources) -> list[Found]:
-    seen, found = set(), []
-    for index, one in enumerate(_listed(source)):
-        folder, paths = _search(os.fspath(one))
-        if not paths:
-            raise ValueError(
-                f"{one} holds no picture; name a folder of PNG, JPEG, WebP or the like"
-            )
-        named = sorted((path.relative_to(folder).as_posix(), path) for path in paths)
-        for name, path in named:
-            if path.resolve() not in seen:
-                seen.add(path.resolve())
-                found.append(Found(index, os.path.splitext(name)[0], path))
-    return found
-
-
-def _listed(source: Sources) -> Sequence[str | os.PathLike[str]]:
-    return [source] if isinstance(source, str | os.PathLike) else source
-
-
-def _search(source: str) -> tuple[Path, list[Path]]:
-    """Return the folder that names are relative to, and the pictures of one source."""
-    text = _in_package(source) if source.startswith("package:") else os.path.expanduser(source)
-    path = Path(text)
-    if path.is_file():
-        return path.parent, [path]
-    if path.is_dir():
-        return path, files.list_pictures(path)
-    if not glob.has_magic(text):
-        raise ValueError(f"{source} is neither a file nor a folder; correct the path")
-    literal = itertools.takewhile(lambda part: not glob.has_magic(part), path.parts)
-    return Path(*literal), list(_expand(glob.glob(text, recursive=True)))
-
-
-def _expand(matches: list[str]) -> Iterator[Path]:
-    """Yield the files that a glob matched, and the pictures in the folders that it matched."""
-    for match in map(Path, matches):
-        if match.is_dir():
-            yield from files.list_pictures(match)
-        elif match.suffix.lower() in files.EXTENSIONS:
-            yield match
-
-
-def _in_package(source: str) -> str:
-    """Return the path that `package:NAME/PATH` stands for, without importing the package."""
-    package, _, inside = source.removeprefix("package:").partition("/")
-    spec = importlib.util.find_spec(package) if package.isidentifier() else None
-    if spec is None or not spec.submodule_search_locations:
-        remedy = 'pip install ".[demo]"' if package == "skimage" else f"install {package}"
-        raise ValueError(f"{source} needs the package {package!r}, which is absent; {remedy}")
-    return os.path.join(spec.submodule_search_locations[0], inside)
-
-
 def _check(crop: int, channels: int, scale: int) -> None:
     if channels not in (1, 3):
         raise ValueError(
@@ -210,12 +134,12 @@ def _pair(
     found: list[Found], source: Sources, lr: Sources, scale: int
 ) -> tuple[list[str | None], list[tuple[str, str]]]:
     """Return the LR path of each HR picture, and the LR pictures that have no HR one."""
-    if len(_listed(source)) != len(_listed(lr)):
+    if len(listed(source)) != len(listed(lr)):
         raise ValueError(
-            f"{len(_listed(source))} sources of HR pictures cannot be paired with "
-            f"{len(_listed(lr))} of LR ones; give one for each, in the same order"
+            f"{len(listed(source))} sources of HR pictures cannot be paired with "
+            f"{len(listed(lr))} of LR ones; give one for each, in the same order"
         )
-    left = {(item.source, item.name): str(item.path) for item in _find(lr)}
+    left = {(item.source, item.name): str(item.path) for item in find(lr)}
     keys = [(item.source, item.name) for item in found]
     partners = [
         left.pop(key, None) or left.pop((key[0], f"{key[1]}x{scale}"), None) for key in keys

@@ -1,8 +1,9 @@
 """The run directory: whose it is, and the config that it keeps."""
 
-import os
 from pathlib import Path
+from typing import Any
 
+from jaxsr.imaging.files import replacing
 from jaxsr.training.config import Config, dump_config, load_config
 
 CONFIG = "config.toml"
@@ -32,14 +33,13 @@ def check_run(config: Config, run_dir: Path) -> None:
 def write_config(config: Config, run_dir: Path) -> None:
     """Keep the resolved config in the run directory, whole or not at all."""
     run_dir.mkdir(parents=True, exist_ok=True)
-    temporary = run_dir / f"{CONFIG}.tmp"
-    temporary.write_text(dump_config(config))
-    os.replace(temporary, run_dir / CONFIG)
+    with replacing(run_dir / CONFIG) as temporary:
+        temporary.write_text(dump_config(config))
 
 
 def _differing(was: Config, now: Config) -> list[str]:
-    """Fields on which the shape of the saved state depends, and their two values where these differ."""
-    pairs = {"optim.name": (was.optim.name, now.optim.name)}
+    """The differing fields of those that shape the saved state, with both values."""
+    pairs: dict[str, Any] = {"optim.name": (was.optim.name, now.optim.name)}
     for section in ("generator", "discriminator"):
         old, new = getattr(was, section) or {}, getattr(now, section) or {}
         for field in {**old, **new}:

@@ -1,5 +1,6 @@
 """The state of a run, its optimisers and learning rates."""
 
+from collections.abc import Callable
 from typing import Any
 
 import flax.struct
@@ -26,8 +27,8 @@ class Net:
 class TrainState:
     """Arrays only; modules and optimisers are rebuilt from the config.
 
-    `position` counts the examples drawn, `skipped` the non-finite steps in a row; `key` is the root of all
-    randomness and never changes. `d` is None where the config has no discriminator.
+    `position` counts the examples drawn, `skipped` the non-finite steps in a row; `key` is the
+    root of all randomness and never changes. `d` is None where the config has no discriminator.
     """
 
     step: jax.Array  # int32
@@ -35,7 +36,7 @@ class TrainState:
     skipped: jax.Array  # int32
     key: jax.Array
     g: Net
-    d: Net | None
+    d: Any  # Net, or None
     ema: Any
 
 
@@ -55,7 +56,7 @@ def optimiser(optim: Optim) -> optax.GradientTransformation:
     return optax.chain(clip, scale[optim.name])
 
 
-def schedule(optim: Optim, rate: float, steps: int) -> optax.Schedule:
+def schedule(optim: Optim, rate: float, steps: int) -> Callable[[jax.Array], jax.Array]:
     """The learning rate of each step of the run, from 0; cosines end at `min_lr` after `steps`."""
     floor = optim.min_lr / rate if rate else 0.0
     shape = {
@@ -69,22 +70,21 @@ def schedule(optim: Optim, rate: float, steps: int) -> optax.Schedule:
 
     def warmed(step):
         rise = jnp.minimum(1.0, (step + 1) / optim.warmup) if optim.warmup else 1.0
-        return jnp.float32(shape(step) * rise)
+        return jnp.asarray(shape(step) * rise, jnp.float32)
 
     return warmed
 
 
-def _restarts(rate: float, period: int, floor: float) -> optax.Schedule:
+def _restarts(rate: float, period: int, floor: float) -> Any:
     cosine = optax.cosine_decay_schedule(rate, period, alpha=floor)
     return lambda step: cosine(step % period)
 
 
 def init_state(config: Config, mesh: Mesh, start: Weights | None = None) -> TrainState:
-    """The state of step 0 on every device of the mesh; `start` replaces the generator's first weights."""
-    make = jax.jit(
-        lambda key, start: _init(config, key, start), out_shardings=meshes.replicated(mesh)
-    )
-    return make(jax.random.key(config.train.seed), start)
+    """The state of step 0 on every device; `start` replaces the generator's first weights."""
+    state = _init(config, jax.random.key(config.train.seed), start)
+    # Not under jit: compiling the initialisers of a deep network takes longer than running them.
+    return jax.device_put(state, meshes.replicated(mesh))
 
 
 def abstract_state(config: Config, mesh: Mesh) -> TrainState:
@@ -116,5 +116,5 @@ def _net(weights: Weights, tx: optax.GradientTransformation) -> Net:
 
 
 def ema_weights(config: Config, state: TrainState) -> Weights:
-    """The averaged generator, as evaluation and inference use it; batch statistics are the live ones."""
+    """The averaged generator that evaluation and inference use, with the live statistics."""
     return Weights(state.ema, state.g.stats, generator(config))

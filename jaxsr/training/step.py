@@ -1,9 +1,11 @@
 """The adversarial step: one function, jitted, donated and parallel over the mesh axis `data`.
 
-Inside `jax.shard_map` the mean over devices stands inside each loss, so that differentiating it gives the
-gradient of the whole batch: `grad(pmean(loss))`. The other order would give it once per device.
+Inside `jax.shard_map` the mean over devices stands inside each loss, so that differentiating it
+gives the gradient of the whole batch: `grad(pmean(loss))`. The other order would give it once per
+device.
 """
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any
 
@@ -32,9 +34,10 @@ Step = Callable[[TrainState, Batch, Any], tuple[TrainState, Metrics]]
 def make_step(config: Config, mesh: Mesh, *, pixel_only: bool) -> Step:
     """The step of one stage: `(state, batch, vgg) -> (state, metrics)`, donating the state.
 
-    `batch` holds `hr` [N, crop, crop, C] of the file's dtype and `number` [N] uint32 (and `lr` [N, ...] for
-    pairs), split over the mesh; `vgg` the parameters of `load_vgg`, or None. `pixel_only` leaves the
-    discriminator and the perceptual term out at trace time. Metrics are float32 scalars.
+    `batch` holds `hr` [N, crop, crop, C] of the file's dtype and `number` [N] uint32 (and `lr`
+    [N, ...] for pairs), split over the mesh; `vgg` the parameters of `load_vgg`, or None.
+    `pixel_only` leaves the discriminator and the perceptual term out at trace time. Metrics are
+    float32 scalars.
     """
     return jax.jit(make_local_step(config, mesh, pixel_only=pixel_only), donate_argnums=0)
 
@@ -44,12 +47,11 @@ def make_local_step(config: Config, mesh: Mesh, *, pixel_only: bool) -> Step:
     g_arch, d_arch = generator(config), discriminator(config)
     dtype = jnp.dtype(config.train.dtype)
     g_arch = g_arch.clone(dtype=dtype, axis_name=AXIS)
-    d_arch = None if pixel_only or d_arch is None else d_arch.clone(dtype=dtype, axis_name=AXIS)
+    d_arch: Any = None if pixel_only or not d_arch else d_arch.clone(dtype=dtype, axis_name=AXIS)
     perceptual = None if pixel_only else config.loss.perceptual
-    adversarial = (
-        losses.ADVERSARIAL[config.loss.adversarial.kind] if config.loss.adversarial else None
-    )
-    penalty = config.loss.penalty
+    game: Any = config.loss.adversarial
+    adversarial: Any = losses.ADVERSARIAL[game.kind] if game else None
+    penalty: Any = config.loss.penalty
     spec = degradation(config)
     tx = optimiser(config.optim)
     steps, rate = config.train.steps, config.optim.lr
@@ -99,7 +101,7 @@ def make_local_step(config: Config, mesh: Mesh, *, pixel_only: bool) -> Step:
                 if adversarial.g_sees_real:
                     real, _ = discriminate(state.d.params, state.d.stats, part["hr"])
                 terms["g_adversarial"] = adversarial.g(real, fake, _global_mean)
-                total += config.loss.adversarial.weight * terms["g_adversarial"]
+                total += game.weight * terms["g_adversarial"]
             return _mean({"g_loss": total, **terms}), stats, sr
 
         g_grads, metrics, g_stats, sr = _gradient(g_loss, "g_loss", state.g, pictures, parts)
@@ -149,7 +151,8 @@ def make_local_step(config: Config, mesh: Mesh, *, pixel_only: bool) -> Step:
         )
         skipped = jnp.where(finite, 0, state.skipped + 1)
         count = batch["number"].shape[0] * jax.lax.axis_size(AXIS)
-        state = state.replace(
+        state = dataclasses.replace(
+            state,
             step=state.step + 1,
             position=state.position + jnp.uint32(count),
             skipped=skipped,
@@ -179,7 +182,7 @@ def _weighted(terms: Metrics, weights: dict[str, float]) -> jax.Array:
 
 
 def _gradient(loss, name: str, net: Net, pictures: Batch, parts: int):
-    """Gradient, metrics, new statistics and pictures of `loss`, over `parts` parts of the batch in turn."""
+    """Gradient, metrics, statistics and pictures of `loss`, over the parts of the batch."""
 
     def objective(params, stats, part):
         terms, stats, sr = loss(params, stats, part)

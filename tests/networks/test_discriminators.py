@@ -1,4 +1,5 @@
 import re
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -21,29 +22,37 @@ def shapes(arch, size: int):
 
 
 @pytest.mark.parametrize("name", DISCRIMINATORS)
-def test_logits_are_float32_and_every_parameter_has_a_gradient(name):
+def test_logits_are_float32_and_every_parameter_has_a_gradient(name, draw):
     arch, x = DISCRIMINATORS[name](num_features=2), pictures(CROPS[name])
-    variables = jax.jit(arch.init)(jax.random.key(0), x)
+    variables = draw(arch, x)
 
-    @jax.jit
     def weighted_sum(params):
         y, _ = arch.apply({**variables, "params": params}, x, train=True, mutable=["batch_stats"])
         return (y * jax.random.normal(jax.random.key(2), y.shape)).sum(), y
 
-    (_, y), gradient = jax.value_and_grad(weighted_sum, has_aux=True)(variables["params"])
+    value_and_grad = jax.jit(jax.value_and_grad(weighted_sum, has_aux=True))
+    (_, y), gradient = jax.device_get(value_and_grad(variables["params"]))
     assert (y.shape, y.dtype) == ((2, 16, 16, 1) if name == "unet" else (2, 1), jnp.float32)
     for path, leaf in flatten_dict(gradient, sep="/").items():
         assert np.isfinite(leaf).all() and leaf.any(), path
 
 
 @pytest.mark.parametrize("name", DISCRIMINATORS)
-def test_bf16_computes_nearly_the_same_and_returns_float32(name):
+def test_bf16_computes_nearly_the_same_and_returns_float32(name, draw, conv_dtypes):
     arch, x = DISCRIMINATORS[name](num_features=2), pictures(CROPS[name])
-    variables = jax.jit(arch.init)(jax.random.key(0), x)
-    y = jax.jit(arch.apply)(variables, x)
-    half = jax.jit(arch.clone(dtype=jnp.bfloat16).apply)(variables, x)
+    variables = draw(arch, x)
+
+    @partial(jax.jit, static_argnums=0)
+    def apply(arch, variables, x):
+        return arch.apply(variables, x, train=True, mutable=["batch_stats"])[0]
+
+    y = apply(arch, variables, x)
+    bf16 = arch.clone(dtype=jnp.bfloat16)
+    half = apply(bf16, variables, x)
+    assert conv_dtypes(bf16.apply, variables, x) == {jnp.dtype(jnp.bfloat16)}
     assert half.dtype == jnp.float32
-    assert 0 < np.abs(half - y).max() < 0.02
+    y, half = jax.device_get((y, half))
+    assert 0 < np.abs(half - y).max() < 0.05 * np.abs(y).max()
 
 
 @pytest.mark.parametrize("channels", [1, 4])
@@ -79,12 +88,13 @@ def test_the_same_parameters_serve_every_crop(name, large):
         assert jax.tree.map(jnp.shape, shapes(arch, size)[1]) == jax.tree.map(jnp.shape, variables)
 
 
-@pytest.mark.parametrize("name", DISCRIMINATORS)
-def test_the_least_crop_passes_and_one_below_is_refused(name):
+@pytest.mark.parametrize(("name", "least"), [("vgg_style", 32), ("srgan", 16), ("unet", 8)])
+def test_the_least_crop_passes_and_one_below_is_refused(name, least):
     arch = DISCRIMINATORS[name](num_features=2)
-    assert shapes(arch, arch.min_size)[0].shape[0] == 2
-    with pytest.raises(ValueError, match=f"wanted sides of at least {arch.min_size}"):
-        shapes(arch, arch.min_size - 1)
+    assert arch.min_size == least
+    assert shapes(arch, least)[0].shape[0] == 2
+    with pytest.raises(ValueError, match=f"wanted sides of at least {least}"):
+        shapes(arch, least - 1)
 
 
 def test_the_unet_refuses_sides_that_eight_does_not_divide():

@@ -40,7 +40,7 @@ def folder(tmp_path):
     """Five whole pictures and a truncated one."""
     for i in range(5):
         _paint(tmp_path / "hr" / f"{i}.png", 24 + i, 30 - i)
-    _paint(tmp_path / "hr" / "broken.png")
+    _paint(tmp_path / "hr" / "broken.png", 60, 50)
     _truncate(tmp_path / "hr" / "broken.png")
     return tmp_path / "hr"
 

@@ -1,0 +1,85 @@
+"""Where pictures lie: files, folders, globs, and the same inside an installed package."""
+
+import glob
+import importlib.util
+import itertools
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from jaxsr.imaging import files
+
+Sources = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
+
+
+class Found(NamedTuple):
+    """A picture file, the source that named it, and its name there without the suffix."""
+
+    source: int
+    name: str
+    path: Path
+
+
+def find_pictures(source: Sources) -> list[Path]:
+    """List the pictures of one source or of several, each source sorted, no file twice.
+
+    A source is a file, a folder (recursive), a glob, or one of these inside an installed package:
+    `package:skimage/data/*.png`. ValueError where it is missing or holds no picture.
+    """
+    return [found.path for found in find(source)]
+
+
+def find(source: Sources) -> list[Found]:
+    """List what `find_pictures` does, each with the source that named it and its name there."""
+    seen, found = set(), []
+    for index, one in enumerate(listed(source)):
+        folder, paths = _search(os.fspath(one))
+        if not paths:
+            raise ValueError(
+                f"{one} holds no picture; name a folder of PNG, JPEG, WebP or the like"
+            )
+        named = sorted((path.relative_to(folder).as_posix(), path) for path in paths)
+        for name, path in named:
+            if path.resolve() not in seen:
+                seen.add(path.resolve())
+                found.append(Found(index, os.path.splitext(name)[0], path))
+    return found
+
+
+def listed(source: Sources) -> Sequence[str | os.PathLike[str]]:
+    """A single source as a sequence of one."""
+    return [source] if isinstance(source, str | os.PathLike) else source
+
+
+def _search(source: str) -> tuple[Path, list[Path]]:
+    """Return the folder that names are relative to, and the pictures of one source."""
+    text = _in_package(source) if source.startswith("package:") else os.path.expanduser(source)
+    path = Path(text)
+    if path.is_file():
+        return path.parent, [path]
+    if path.is_dir():
+        return path, files.list_pictures(path)
+    if not glob.has_magic(text):
+        raise ValueError(f"{source} is neither a file nor a folder; correct the path")
+    literal = itertools.takewhile(lambda part: not glob.has_magic(part), path.parts)
+    return Path(*literal), list(_expand(glob.glob(text, recursive=True)))
+
+
+def _expand(matches: list[str]) -> Iterator[Path]:
+    """Yield the files that a glob matched, and the pictures in the folders that it matched."""
+    for match in map(Path, matches):
+        if match.is_dir():
+            yield from files.list_pictures(match)
+        elif match.suffix.lower() in files.EXTENSIONS:
+            yield match
+
+
+def _in_package(source: str) -> str:
+    """Return the path that `package:NAME/PATH` stands for, without importing the package."""
+    package, _, inside = source.removeprefix("package:").partition("/")
+    spec = importlib.util.find_spec(package) if package.isidentifier() else None
+    if spec is None or not spec.submodule_search_locations:
+        remedy = 'pip install ".[demo]"' if package == "skimage" else f"install {package}"
+        raise ValueError(f"{source} needs the package {package!r}, which is absent; {remedy}")
+    return os.path.join(spec.submodule_search_locations[0], inside)
