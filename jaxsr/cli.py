@@ -2,20 +2,24 @@
 
 import contextlib
 import json
+import math
 import signal
 import traceback
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any
 
-import rich.markup
 import rich.progress
 import typer
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
-out, err = Console(), Console(stderr=True)
+# Names of files may hold brackets, which are no markup.
+out = Console(highlight=False, markup=False, soft_wrap=True)
+err = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
 
 FAILED, ASKED_WRONGLY = 1, 2
 
@@ -30,8 +34,12 @@ def _plain_errors() -> Iterator[None]:
         ours = Path(frame.filename).is_relative_to(Path(__file__).parent)
         if not (ours or isinstance(error, OSError)):
             raise
-        err.print(f"[bold red]error:[/] {rich.markup.escape(str(error))}", soft_wrap=True)
+        _complain(str(error))
         raise typer.Exit(ASKED_WRONGLY if isinstance(error, ValueError) else FAILED) from None
+
+
+def _complain(sentence: str) -> None:
+    err.print(Text.assemble(("error: ", "bold red"), sentence))
 
 
 class _Stop:
@@ -39,13 +47,17 @@ class _Stop:
 
     signal: int | None = None
 
-    def __init__(self):
+    def __enter__(self):
         self._before = {s: signal.signal(s, self._note) for s in (signal.SIGINT, signal.SIGTERM)}
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        for each, handler in self._before.items():
+            signal.signal(each, handler)
 
     def _note(self, number: int, frame: Any) -> None:
         self.signal = number
-        for each, handler in self._before.items():
-            signal.signal(each, handler)
+        self.__exit__()
 
 
 @app.command()
@@ -72,7 +84,7 @@ def train(
         from jaxsr.training.config import load_config
 
         run = run_dir or Path("runs") / config.stem
-        settings = load_config(config, set_ or ())
+        settings = load_config(config, overrides=set_ or ())
         from jaxsr.training import mesh
         from jaxsr.training.loop import train as train_
 
@@ -82,77 +94,116 @@ def train(
             raise ValueError(
                 "--coordinator, --processes and --process-id need --distributed; add it"
             )
-        # In a run of many processes JAX agrees on the step after which all of them save.
-        stop = None if distributed else _Stop()
-        with contextlib.closing(train_(settings, run)) as records:
-            ended = _show_training(records, stop, run)
+        records = train_(settings, run)
+        # In a run of many processes JAX notes SIGTERM and agrees on the step to stop after.
+        with (
+            _Stop() if not distributed else contextlib.nullcontext() as stop,
+            contextlib.closing(records),
+            _Display(run, every=settings.train.log_every, shown=mesh.first_process()) as display,
+        ):
+            event = ""
+            for record in records:
+                event = record["event"]
+                display.show(record)
+                if stop and stop.signal:
+                    break
     if stop and stop.signal:
-        err.print("stopped and saved; the same command goes on from here")
+        err.print("stopped; the same command goes on from here")
         raise typer.Exit(128 + stop.signal)
-    if ended == "preempted":
+    if event == "preempted":
         raise typer.Exit(128 + signal.SIGTERM)
 
 
-def _show_training(records: Iterator[dict[str, Any]], stop: _Stop | None, run: Path) -> str:
-    """Render the records until they end or a signal came; gives the last event."""
-    columns = (
-        rich.progress.TextColumn("{task.description}"),
-        rich.progress.BarColumn(),
-        rich.progress.MofNCompleteColumn(),
-        rich.progress.TextColumn("{task.fields[rate]}"),
-        rich.progress.TimeRemainingColumn(elapsed_when_finished=True),
-        rich.progress.TextColumn("{task.fields[losses]}"),
-    )
-    event = ""
-    with rich.progress.Progress(*columns, console=out) as progress:
-        bar = progress.add_task("reading", total=None, rate="", losses="")
-        for record in records:
-            event = record["event"]
-            if event == "data":
-                progress.console.print(f"{record['pictures']} training pictures")
-                for path, reason in record["dropped"]:
-                    progress.console.print(f"left out {path}: {reason}", soft_wrap=True)
-            elif event == "cache":
-                done, total = record["done"], record["total"]
-                progress.update(bar, description="decoding", completed=done, total=total)
-            elif event == "start":
-                progress.update(bar, total=record["steps"], completed=record["step"])
-                progress.update(bar, description="compiling")
-                progress.console.print(f"{run}: step {record['step']} of {record['steps']}")
-            elif event == "step":
-                progress.update(bar, completed=record["step"], **_step_fields(record))
-            elif event == "unreadable":
-                progress.console.print(
-                    f"skipped {record['path']}, which is unreadable: {record['reason']}",
-                    soft_wrap=True,
-                )
-            elif event == "eval":
-                figures = "  ".join(
-                    f"{k} {record[k]:.3f}" for k in ("psnr_y", "ssim_y", "psnr_rgb")
-                )
-                progress.console.print(f"step {record['step']}: {figures}")
-            elif event == "end" and record["best"]:
-                best = record["best"]
-                progress.console.print(
-                    f"best {best['metric']} {best['value']:.3f} at step {best['step']}"
-                )
-            if stop and stop.signal:
-                break
-    return event
+class _Display:
+    """Renders the records of a run: a live line in a terminal, elsewhere a line now and then."""
+
+    def __init__(self, run: Path, *, every: int, shown: bool):
+        self._run, self._every, self._shown = run, every, shown
+        self._live = out.is_terminal and shown
+        columns = ("{task.description}", "{task.fields[rate]}", "{task.fields[losses]}")
+        stage, rate, losses = map(rich.progress.TextColumn, columns)
+        bar, left = rich.progress.BarColumn(8), rich.progress.TimeRemainingColumn()
+        self._progress = rich.progress.Progress(
+            stage,
+            rich.progress.MofNCompleteColumn(),
+            bar,
+            rate,
+            left,
+            losses,
+            console=out,
+            disable=not self._live,
+        )
+        self._task = self._progress.add_task("reading", total=None, rate="", losses="")
+        self._steps, self._seconds = 0, []
+
+    def __enter__(self):
+        self._progress.start()
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        self._progress.stop()
+
+    def show(self, record: dict[str, Any]) -> None:
+        event, line = record["event"], _line(record, self._run)
+        if line and self._shown:
+            out.print(line)
+        if event == "cache":
+            done, total = record["done"], record["total"]
+            self._progress.update(self._task, description="decoding", completed=done, total=total)
+        elif event == "start":
+            self._steps = record["steps"]
+            self._progress.reset(self._task, total=self._steps, completed=record["step"])
+            self._progress.update(self._task, description="compiling")
+        elif event == "step":
+            self._step(record)
+
+    def _step(self, record: dict[str, Any]) -> None:
+        step, last = record["step"], record["step"] == self._steps
+        self._seconds.append(record["seconds"])
+        due = last or record["skipped"] or step % self._every == 0
+        if not (self._live or (self._shown and due)):
+            return
+        seconds = max(sum(self._seconds) / len(self._seconds), 1e-9)
+        stage = "gan" if "d_loss" in record else "pixel"
+        names = {"g": "g_loss", "d": "d_loss"}
+        losses = [f"{k} {record[name]:.3g}" for k, name in names.items() if name in record]
+        fields: dict[str, Any] = {"rate": f"{1 / seconds:.3g} steps/s", "losses": " ".join(losses)}
+        if record["skipped"]:
+            fields["losses"] += " skipped"
+        self._progress.update(self._task, completed=step, description=stage, **fields)
+        if not self._live:
+            left = timedelta(seconds=round((self._steps - step) * seconds))
+            count = f"{step}/{self._steps}"
+            out.print(f"{stage} {count}  {fields['rate']}  {left} left  {fields['losses']}")
+        if due:
+            self._seconds = []
 
 
-def _step_fields(record: dict[str, Any]) -> dict[str, Any]:
-    shown = ("g_loss", "d_loss", "d_real", "d_fake")
-    losses = "  ".join(f"{name} {record[name]:.4g}" for name in shown if name in record)
-    skipped = "  skipped (not finite)" if record["skipped"] else ""
-    stage = "adversarial" if "d_loss" in record else "pixel"
-    rate = f"{1 / max(record['seconds'], 1e-9):.2f} steps/s"
-    return {"description": stage, "rate": rate, "losses": losses + skipped}
+def _line(record: dict[str, Any], run: Path) -> str:
+    """What is worth a line that stays; nothing for a mere step."""
+    event = record["event"]
+    if event == "data":
+        dropped = (f"left out {path}: {reason}" for path, reason in record["dropped"])
+        return "\n".join([f"{record['pictures']} training pictures", *dropped])
+    if event == "start":
+        return f"{run}: step {record['step']} of {record['steps']}"
+    if event == "unreadable":
+        return f"skipped {record['path']}, which is unreadable: {record['reason']}"
+    if event in ("baseline", "eval"):
+        figures = (f"{name} {record[name]:.3f}" for name in ("psnr_y", "ssim_y", "psnr_rgb"))
+        what = "bicubic" if event == "baseline" else f"step {record['step']}"
+        return f"{what}: {'  '.join(figures)}"
+    if event == "end" and record["best"]:
+        best = record["best"]
+        return f"best {best['metric']} {best['value']:.3f} at step {best['step']}"
+    return ""
 
 
 @app.command()
 def upscale(
-    inputs: Annotated[list[Path], typer.Argument(help="Pictures, or folders of them (recursive).")],
+    inputs: Annotated[
+        list[str], typer.Argument(help="Pictures: file, folder (recursive), glob or package:...")
+    ],
     output: Annotated[
         Path, typer.Option("-o", "--output", help="A file for one picture, else a folder.")
     ],
@@ -173,15 +224,9 @@ def upscale(
             ):
                 if record["error"]:
                     failed += 1
-                    err.print(
-                        f"[bold red]error:[/] {rich.markup.escape(record['error'])}", soft_wrap=True
-                    )
+                    _complain(record["error"])
                 else:
-                    progress.console.print(
-                        f"{record['output']}  {record['seconds']:.1f} s",
-                        soft_wrap=True,
-                        highlight=False,
-                    )
+                    out.print(f"{record['output']}  {record['seconds']:.1f} s")
     if failed:
         err.print(f"{failed} of {len(items)} pictures failed")
         raise typer.Exit(FAILED)
@@ -206,16 +251,19 @@ def evaluate(
         from jaxsr.evaluation.evaluate import common_scale, compare
         from jaxsr.imaging.files import replacing
         from jaxsr.interop.load import load
+        from jaxsr.training.mesh import make_mesh
 
         networks = {_label(path, weights or []): load(path) for path in weights or []}
         with rich.progress.Progress(console=out, transient=True) as progress:
-            steps = compare(networks, data, scale=common_scale(networks, scale))
+            scale = common_scale(networks, scale)
+            steps = compare(networks, data, scale=scale, mesh=make_mesh())
             *_, report = progress.track(steps, description="evaluating")
         out.print(_table(report))
-        out.print(report["definition"], style="dim", soft_wrap=True)
+        out.print(report["definition"], style="dim")
         if json_:
+            json_.parent.mkdir(parents=True, exist_ok=True)
             with replacing(json_) as temporary:
-                temporary.write_text(json.dumps(report, indent=1))
+                temporary.write_text(json.dumps(report, indent=1, allow_nan=False))
 
 
 def _label(path: Path, among: list[Path]) -> str:
@@ -232,7 +280,8 @@ def _table(report: dict[str, Any]) -> Table:
     for name in columns:
         table.add_column(name, justify="right")
     for name, result in report["methods"].items():
-        table.add_row(name, *(format(result["mean"][m], form) for m, form in columns.items()))
+        means = (math.inf if result["mean"][m] is None else result["mean"][m] for m in columns)
+        table.add_row(name, *map(format, means, columns.values()))
     return table
 
 
@@ -240,7 +289,7 @@ def _version(show: bool) -> None:
     if show:
         from jaxsr import __version__
 
-        out.print(f"jaxsr {__version__}", highlight=False)
+        out.print(f"jaxsr {__version__}")
         raise typer.Exit
 
 

@@ -2,7 +2,7 @@
 
 import functools
 import math
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,7 +14,7 @@ from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 from jaxsr.imaging import files, metrics
-from jaxsr.imaging.color import Array, from_float, luma, to_float
+from jaxsr.imaging.color import Array, from_float, grey, to_float
 from jaxsr.imaging.find import find_pictures
 from jaxsr.imaging.resize import resize
 from jaxsr.inference.upscale import upscale
@@ -25,7 +25,7 @@ METRICS = ("psnr_y", "ssim_y", "psnr_rgb", "ssim_rgb")
 
 
 class Example(NamedTuple):
-    """A picture of a test set: uint8 [H, W, C], sides multiples of the scale."""
+    """A picture of a test set, of a name of its own: uint8 [H, W, C], multiples of the scale."""
 
     name: str
     hr: np.ndarray
@@ -43,13 +43,19 @@ def definition(scale: int) -> str:
 def read_set(paths: Sequence[Path], *, scale: int, channels: int = 3) -> list[Example]:
     """Read a test set, crop each side to a multiple of the scale; grey is repeated to RGB.
 
-    `channels=1` takes the luma instead. Raises ValueError for a picture that cannot be read.
+    `channels=1` turns RGB to grey, as training does. A picture is called by its file, or by its
+    whole path where two files are called alike. Raises ValueError for a picture that cannot be read
+    or is too small.
     """
     if channels not in (1, 3):
         raise ValueError(
             f"evaluation reads pictures of 1 or 3 channels, got a network of {channels}"
         )
-    return [Example(path.name, _read(path, scale, channels)) for path in paths]
+    known = Counter(path.name for path in paths)
+    names = [path.name if known[path.name] == 1 else path.as_posix() for path in paths]
+    return [
+        Example(name, _read(path, scale, channels)) for name, path in zip(names, paths, strict=True)
+    ]
 
 
 def _read(path: Path, scale: int, channels: int) -> np.ndarray:
@@ -60,12 +66,12 @@ def _read(path: Path, scale: int, channels: int) -> np.ndarray:
         raise ValueError(
             f"{path}: got {pixels.shape[:2]}, wanted {least} pixels a side for SSIM at x{scale}"
         )
-    image = to_float(pixels[:height, :width])
+    pixels = pixels[:height, :width]
     if channels == 1:
-        image = luma(image)
-    elif image.shape[-1] == 1:
-        image = image.repeat(3, axis=-1)
-    return from_float(image, np.uint8)
+        pixels = grey(pixels)
+    elif pixels.shape[-1] == 1:
+        pixels = pixels.repeat(3, axis=-1)
+    return from_float(to_float(pixels), np.uint8)
 
 
 def common_scale(networks: Mapping[str, Weights], scale: int | None) -> int:
@@ -86,8 +92,14 @@ def compare(
 ) -> Iterator[dict[str, Any]]:
     """Measure the classical methods, then each network; yields the report as it grows.
 
-    A report is `{"dataset", "scale", "definition", "methods": {name: result of evaluate}}`.
+    A report is `{"dataset", "scale", "definition", "methods": {name: result of evaluate}}`, with
+    None for what is infinite, since JSON has no word for it.
     """
+    for name in networks:
+        if name in CLASSICAL:
+            raise ValueError(
+                f"weights: {name} is the name of a classical method; rename the file or the folder"
+            )
     channels = {weights.arch.channels for weights in networks.values()} or {3}
     if len(channels) > 1:
         raise ValueError(
@@ -102,8 +114,14 @@ def compare(
     }
     methods = {name: name for name in CLASSICAL} | dict(networks)
     for name, method in methods.items():
-        report["methods"][name] = evaluate(method, examples, scale=scale, mesh=mesh)
+        report["methods"][name] = _finite(evaluate(method, examples, scale=scale, mesh=mesh))
         yield report
+
+
+def _finite(tree: Any) -> Any:
+    if isinstance(tree, dict):
+        return {name: _finite(value) for name, value in tree.items()}
+    return tree if math.isfinite(tree) else None
 
 
 def evaluate(

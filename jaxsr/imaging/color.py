@@ -53,6 +53,17 @@ def luma_difference(difference: Array) -> Array:
     return _dot(difference, _TO_YCBCR[0]) / 255
 
 
+def grey(pixels: np.ndarray) -> np.ndarray:
+    """Turns uint8 or uint16 RGB into grey as Pillow does: [..., 3] to [..., 1] of the same dtype.
+
+    BT.601 over the full range, rounded to nearest, so that white stays white. Grey passes.
+    """
+    if pixels.shape[-1] == 1:
+        return pixels
+    total = pixels @ np.array([[19595], [38470], [7471]], np.uint32)  # of 2^16; fits 16-bit pixels
+    return ((total + np.uint32(0x8000)) >> np.uint32(16)).astype(pixels.dtype)
+
+
 def to_float(pixels: Array) -> Array:
     """Maps uint8 or uint16 pixels to float32 in [0, 1]; float32 passes through."""
     if pixels.dtype == np.float32:

@@ -21,6 +21,7 @@ class Bicubic:
     levels: int = 255
 
     def apply(self, keys: jax.Array, hr: jax.Array) -> tuple[jax.Array, jax.Array]:
+        """Makes (lr, target) of hr [N, H, W, C]; draws nothing."""
         size = hr.shape[1] // self.scale, hr.shape[2] // self.scale
         lr = jnp.clip(resize(hr, size, method="bicubic"), 0, 1)
         if self.levels:

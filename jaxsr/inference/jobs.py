@@ -10,6 +10,7 @@ import numpy as np
 
 from jaxsr.imaging import files
 from jaxsr.imaging.color import from_float, to_float
+from jaxsr.imaging.find import find
 from jaxsr.imaging.resize import resize
 from jaxsr.inference.upscale import upscale
 from jaxsr.networks.weights import Weights
@@ -22,37 +23,28 @@ class Item(NamedTuple):
     target: Path
 
 
-def plan(inputs: Sequence[Path], output: Path) -> list[Item]:
+def plan(inputs: Sequence[str | Path], output: Path) -> list[Item]:
     """Where each input goes: `output` is a file for one picture, otherwise a folder.
 
-    Folders are searched recursively and keep their structure. Raises ValueError for a missing
-    input, a folder without pictures, two inputs with one output, and an output that would
-    overwrite an input.
+    Inputs are what `find` takes; folders are searched recursively and keep their structure. Raises
+    ValueError for a missing input, a folder without pictures, two inputs with one output, an output
+    that would overwrite an input, and one that can be neither file nor folder.
     """
-    found = [(path, path.relative_to(root)) for root in inputs for path in _pictures(root)]
-    as_file = len(inputs) == 1 and inputs[0].is_file() and output.suffix and not output.is_dir()
-    if as_file:
-        items = [Item(inputs[0], output)]
+    found = find(inputs)
+    one = len(inputs) == len(found) == 1 and not Path(inputs[0]).is_dir()
+    if one and output.suffix and not output.is_dir():
+        if output.suffix.lower() not in files.EXTENSIONS:
+            raise ValueError(
+                f"{output} has no known extension; use one of {', '.join(files.EXTENSIONS)}, "
+                "or name a folder that exists"
+            )
+        items = [Item(found[0].path, output)]
     else:
-        items = [
-            Item(path, output / (path.name if relative == Path() else relative))
-            for path, relative in found
-        ]
+        if output.is_file():
+            raise ValueError(f"{output} is a file; name a folder for the upscaled pictures")
+        items = [Item(path, output / f"{name}{path.suffix}") for _, name, path in found]
     _check(items)
     return items
-
-
-def _pictures(path: Path) -> list[Path]:
-    if path.is_file():
-        return [path]
-    if not path.is_dir():
-        raise ValueError(f"no picture or folder at {path}; check the spelling")
-    found = files.list_pictures(path)
-    if not found:
-        raise ValueError(
-            f"{path} holds no pictures ({', '.join(files.EXTENSIONS)}); name another folder"
-        )
-    return found
 
 
 def _check(items: Sequence[Item]) -> None:

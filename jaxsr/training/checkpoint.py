@@ -1,20 +1,24 @@
 """Checkpoints of a run: every Orbax call, and the weight files that follow each commit."""
 
+import shutil
 from pathlib import Path
 from typing import Any
 
-import jax
 from orbax.checkpoint import v1 as ocp
 
 from jaxsr.networks.weights import Weights, save_weights
+from jaxsr.training import mesh as meshes
 from jaxsr.training.state import TrainState
+
+_STAGED = ".staged-"  # folders of weight files whose checkpoint is being written
 
 
 class Checkpoints:
     """The folders `checkpoints/` and `weights/` of a run; close it, also after an error.
 
-    Saving runs beside the training. A weight file is written once the checkpoint of its step is
-    whole, so what lies in `weights/` can always be trained on.
+    Saving runs beside the training. The weight files of a step are staged first and take their
+    names once its checkpoint is whole, if need be when the run is next opened. So what lies in
+    `weights/` can always be trained on, and no kill loses any of it.
     """
 
     def __init__(self, run_dir: Path, *, keep: int):
@@ -27,8 +31,12 @@ class Checkpoints:
             preservation_policy=policies.LatestN(keep),
             cleanup_tmp_directories=True,
         )
-        self._pending: dict[str, Weights] = {}
-        self._metadata: dict[str, str] = {}
+        self._saving: int | None = None
+        if self.latest is not None:
+            self._publish(self.latest)
+        if meshes.first_process():
+            for staged in self._weights_dir.glob(f"{_STAGED}*"):
+                shutil.rmtree(staged)  # of a checkpoint that a killed run did not finish
 
     @property
     def latest(self) -> int | None:
@@ -51,29 +59,37 @@ class Checkpoints:
         files: dict[str, Weights],
         metadata: dict[str, str],
     ) -> None:
-        """Start saving the state of `step`, if it is not; `files` follow when it is whole."""
+        """Start saving the state of `step`; `files` follow when it is whole."""
         self.commit(wait=True)
-        if step == self.latest:
-            return
+        if meshes.first_process():
+            staged = self._staged(step)
+            staged.mkdir()
+            for name, weights in files.items():
+                save_weights(staged / f"{name}.safetensors", weights, metadata=metadata)
         self._orbax.save_async(step, state, force=True, custom_metadata=note)
-        # Copied now: the next step donates the buffers.
-        self._pending, self._metadata = jax.device_get(files), metadata
+        self._saving = step
 
-    def commit(self, *, wait: bool = False) -> bool:
-        """Write the weight files of a save that has become whole; True if it wrote some."""
-        if not self._pending or (self._orbax.is_saving_in_progress() and not wait):
-            return False
+    def commit(self, *, wait: bool = False) -> None:
+        """Publish the weight files of a save that has become whole; `wait` for that."""
+        if self._saving is None or (self._orbax.is_saving_in_progress() and not wait):
+            return
         self._orbax.wait()
-        if jax.process_index() == 0:
-            for name, weights in self._pending.items():
-                path = self._weights_dir / f"{name}.safetensors"
-                save_weights(path, weights, metadata=self._metadata)
-        self._pending = {}
-        return True
+        self._publish(self._saving)
+        self._saving = None
 
     def close(self) -> None:
-        """Wait for what is being saved, and write its weight files."""
+        """Wait for what is being saved, and publish its weight files."""
         try:
             self.commit(wait=True)
         finally:
             self._orbax.close()
+
+    def _publish(self, step: int) -> None:
+        staged = self._staged(step)
+        if meshes.first_process() and staged.is_dir():
+            for file in staged.glob("*.safetensors"):
+                file.replace(self._weights_dir / file.name)
+            shutil.rmtree(staged)
+
+    def _staged(self, step: int) -> Path:
+        return self._weights_dir / f"{_STAGED}{step}"

@@ -132,13 +132,13 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     eval: Eval = Eval()
 
 
-def load_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:
+def load_config(path: str | Path, *, overrides: Sequence[str] = ()) -> Config:
     """Read TOML and lay `section.key=value` over it; ValueError says what is wrong and where."""
     path = Path(path)
     if not path.is_file():
         raise ValueError(f"no config at {path}; name a TOML file, such as configs/quickstart.toml")
     try:
-        tree = tomllib.loads(path.read_text())
+        tree = tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ValueError(f"{path} is not TOML: {error}") from error
     for override in overrides:

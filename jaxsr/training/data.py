@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import functools
+import multiprocessing
+import os
+import signal
+import threading
 from collections.abc import Generator
 from typing import Any
 
@@ -198,7 +202,7 @@ def batches(
         absl.flags.FLAGS.mark_as_parsed()  # Grain asks for flags that only an absl app parses
     options = grain.MultiprocessingOptions(workers, per_worker_buffer_size=2)
     dataset = dataset.to_iter_dataset(grain.ReadOptions(1, 2))
-    return _closed_at_end(dataset.mp_prefetch(options, worker_init_fn=_leave_accelerators))
+    return _closed_at_end(dataset.mp_prefetch(options, worker_init_fn=_begin_worker))
 
 
 def _closed_at_end(dataset: grain.IterDataset) -> Generator[dict[str, np.ndarray], None, None]:
@@ -210,6 +214,20 @@ def _closed_at_end(dataset: grain.IterDataset) -> Generator[dict[str, np.ndarray
         iterator.close()
 
 
-def _leave_accelerators(index: int, count: int) -> None:
-    """Keep a worker, which imports jax, from ever taking the accelerator of its parent."""
+def _begin_worker(index: int, count: int) -> None:
+    """Keep a worker, which imports jax, off its parent's accelerator; let it end with its parent.
+
+    A terminal and a scheduler signal the whole group, but the parent still needs batches until it
+    has saved, and closes its workers then. A parent that was killed closes nothing.
+    """
     jax.config.update("jax_platforms", "cpu")
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    assert parent
+    parent.join()
+    os._exit(1)

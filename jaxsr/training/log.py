@@ -5,38 +5,47 @@ import math
 from pathlib import Path
 from typing import Any
 
-import jax
 import numpy as np
 import tensorboardX
 from PIL import Image, ImageDraw
 
 from jaxsr.imaging import files
+from jaxsr.training import mesh as meshes
 
 _GAP, _HEAD = 4, 16  # pixels between pictures, and of the line of titles
 
 
 class Log:
-    """The logs of a run from `step` on; what was written after the checkpoint is dropped."""
+    """The logs of a run from `step` on; what was written after that is dropped.
 
-    def __init__(self, run_dir: Path, *, step: int):
-        self._writes = jax.process_index() == 0
+    Of finite steps every `every`-th is kept.
+    """
+
+    def __init__(self, run_dir: Path, *, step: int, every: int):
+        self._writes = meshes.first_process()
+        self._every = every
         if not self._writes:
             return
         self._images = run_dir / "images"
         self._images.mkdir(exist_ok=True)
         path = run_dir / "metrics.jsonl"
         kept = _records_until(path, step)
-        self._file = path.open("w", buffering=1)
-        self._file.writelines(kept)
+        with files.replacing(path) as temporary:
+            temporary.write_text(kept)
+        self._file = path.open("a", buffering=1)
         self._board = tensorboardX.SummaryWriter(str(run_dir / "tensorboard"), purge_step=step + 1)
 
-    def write(self, record: dict[str, Any], *, every: int) -> None:
-        """Append a record; of steps, every so many and the skipped; a `grid` is a picture."""
+    def write(self, records: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Append records and give them back; a `grid` among their fields becomes a picture."""
+        for record in records if self._writes else ():
+            if record["event"] != "step" or record["skipped"] or record["step"] % self._every == 0:
+                self._append(record)
+        return records
+
+    def _append(self, record: dict[str, Any]) -> None:
         step, event = record["step"], record["event"]
-        if not self._writes or (event == "step" and step % every and not record["skipped"]):
-            return
         fields = {name: _finite(value) for name, value in record.items() if name != "grid"}
-        self._file.write(json.dumps(fields) + "\n")
+        self._file.write(json.dumps(fields, allow_nan=False) + "\n")
         for name, value in fields.items():
             if isinstance(value, float):
                 self._board.add_scalar(f"{event}/{name}", value, step)
@@ -45,6 +54,7 @@ class Log:
             self._board.add_image("eval/pictures", record["grid"], step, dataformats="HWC")
 
     def close(self) -> None:
+        """Write out what is buffered, and close both files."""
         if self._writes:
             self._file.close()
             self._board.close()
@@ -55,17 +65,16 @@ def _finite(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def _records_until(path: Path, step: int) -> list[str]:
-    if not path.exists():
-        return []
-    kept = []
-    for line in path.read_text().splitlines():
+def _records_until(path: Path, step: int) -> str:
+    """The lines of a log up to a step; a line that a killed run did not finish ends it."""
+    kept = ""
+    for line in path.read_text().splitlines() if path.exists() else ():
         try:
             record = json.loads(line)
         except json.JSONDecodeError:
-            break  # the line that a killed run did not finish
-        if record.get("step", 0) <= step:
-            kept.append(line + "\n")
+            break
+        if record["step"] <= step:
+            kept += line + "\n"
     return kept
 
 

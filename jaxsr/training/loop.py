@@ -14,9 +14,10 @@ from jax.sharding import Mesh
 
 from jaxsr.evaluation.evaluate import Example, evaluate, low_resolution, read_set, super_resolve
 from jaxsr.imaging.find import find_pictures
+from jaxsr.inference.upscale import upscale
 from jaxsr.interop.load import load
 from jaxsr.networks.features import load_vgg
-from jaxsr.networks.weights import Weights
+from jaxsr.networks.weights import Weights, arch_spec
 from jaxsr.training import data, store
 from jaxsr.training import mesh as meshes
 from jaxsr.training.checkpoint import Checkpoints
@@ -24,10 +25,12 @@ from jaxsr.training.config import Config, dump_config, generator
 from jaxsr.training.log import Log, picture_grid
 from jaxsr.training.pictures import Pictures, scan
 from jaxsr.training.run import check_run, write_config
-from jaxsr.training.state import abstract_state, ema_weights, init_state
-from jaxsr.training.step import make_step
+from jaxsr.training.state import TrainState, abstract_state, ema_weights, init_state
+from jaxsr.training.step import Step, make_step
 
 Record = dict[str, Any]
+
+_upscale = jax.jit(upscale)
 
 
 def train(
@@ -35,8 +38,8 @@ def train(
 ) -> Generator[Record, None, None]:
     """Train in `run_dir`, from its newest checkpoint on, and yield a record of each thing done.
 
-    Each record names its `event`: `data`, `cache`, `start`, `step` (the metrics of one step,
-    handed out one step late), `unreadable`, `eval`, `save`, `preempted`, `end`. Closing the
+    Each record names its `event`: `data`, `cache`, `start`, `baseline` (bicubic),
+    `step` (its metrics, handed out one step late), `unreadable`, `eval`, `save`, `preempted`, `end`. Closing the
     generator between two records saves first. Raises ValueError for what was asked wrongly,
     before anything is written, and FloatingPointError after `train.max_skipped` non-finite steps
     in a row, when it has saved.
@@ -59,17 +62,16 @@ def train(
     yield {"event": "data", "pictures": len(pictures.paths), "dropped": dropped}
     source = yield from _open(config, pictures)
 
-    if jax.process_index() == 0:
+    source[0]  # an error if no picture can be decoded, while nothing is written
+    # Nobody writes before everybody has found nothing wrong.
+    multihost_utils.sync_global_devices("checked")
+    if meshes.first_process():
         write_config(config, run_dir)
     with contextlib.closing(Checkpoints(run_dir, keep=config.train.keep)) as checkpoints:
-        run = _Run(config, mesh, checkpoints, examples, start)
-        with (
-            contextlib.closing(Log(run_dir, step=run.step)) as log,
-            contextlib.closing(run.go(source, jax.device_put(vgg, meshes.replicated(mesh)))) as go,
-        ):
-            for record in go:
-                log.write(record, every=config.train.log_every)
-                yield record
+        run = _Run(config, mesh, checkpoints, source, examples)
+        run.restore(start)
+        with contextlib.closing(Log(run_dir, step=run.step, every=config.train.log_every)) as log:
+            yield from run.go(meshes.replicate(mesh, vgg), log)
 
 
 def _examples(config: Config) -> list[Example]:
@@ -83,10 +85,11 @@ def _start(config: Config) -> Weights | None:
     """The weights that `train.init` names, if they fit."""
     if not config.train.init:
         return None
-    weights, arch = load(config.train.init), generator(config)
-    if weights.arch != arch:
+    weights = load(config.train.init)
+    got, wanted = arch_spec(weights.arch), arch_spec(generator(config))
+    if got != wanted:
         raise ValueError(
-            f"train.init: got weights of {weights.arch}, wanted {arch}; "
+            f"train.init: got weights of the generator {got}, wanted {wanted}; "
             "make the [generator] section that of the weights, or name other weights"
         )
     return weights
@@ -108,86 +111,122 @@ def _open(config: Config, pictures: Pictures) -> Generator[Record, None, data.So
 class _Run:
     """The loop and what it carries from step to step."""
 
+    state: TrainState
+    step: int
+    position: int
+
     def __init__(
         self,
         config: Config,
         mesh: Mesh,
         checkpoints: Checkpoints,
+        source: data.Source,
         examples: list[Example],
-        start: Weights | None,
     ):
-        self.config, self.mesh, self.checkpoints, self.examples = (
-            config,
-            mesh,
-            checkpoints,
-            examples,
-        )
+        self.config, self.mesh, self.checkpoints = config, mesh, checkpoints
+        self.source, self.examples = source, examples
         self.best: Record = {}
         self.files: dict[str, Weights] = {}  # to be written beside the next checkpoint
-        if checkpoints.latest is None:
-            self.state = init_state(config, mesh, start)
-        else:
-            self.state, note = checkpoints.restore(abstract_state(config, mesh))
-            self.best = note["best"]
-        self.step = int(self.state.step)
-        self.position = int(self.state.position)
+        self.waiting = _Waiting(config.train.batch_size)
+        self.saved: int | None = None  # the step last saved
+        self.unreadable = {-1}  # pictures reported; -1 stands for none
 
-    def go(self, source: data.Source, vgg: Any) -> Generator[Record, None, None]:
-        """Step to the end."""
+    def restore(self, start: Weights | None) -> None:
+        """Go on from the newest checkpoint; without one, from `start` or fresh weights."""
+        if self.checkpoints.latest is None:
+            self.state = init_state(self.config, self.mesh, start=start)
+        else:
+            self.state, note = self.checkpoints.restore(abstract_state(self.config, self.mesh))
+            # A best by another metric is none.
+            if note["best"].get("metric") == self.config.eval.best:
+                self.best = note["best"]
+            self.saved = self.checkpoints.latest
+        self.step, self.position = int(self.state.step), int(self.state.position)
+
+    def go(self, vgg: Any, log: Log) -> Generator[Record, None, None]:
+        """Step to the end.
+
+        All that a step entails is done and logged before its first record is handed out: wherever
+        the run is stopped, the resumed one has missed nothing.
+        """
         config, train = self.config, self.config.train
         stages = {only: make_step(config, self.mesh, pixel_only=only) for only in (True, False)}
         batches = data.batches(
-            source,
+            self.source,
             position=self.position,
             batch_size=train.batch_size,
             workers=config.data.workers,
             process_index=jax.process_index(),
             process_count=jax.process_count(),
         )
-        waiting = _Waiting(train.batch_size, train.max_skipped)
-        unreadable: set[int] = set()
         try:
-            yield self._record("start", steps=train.steps)
-            while self.step < train.steps:
-                batch = next(batches)
-                bad = set(batch.pop("bad").tolist()) - {-1} - unreadable
-                pixel_only = self.step < train.pixel_steps
-                placed = meshes.global_batch(self.mesh, batch)
-                self.state, metrics = stages[pixel_only](self.state, placed, vgg)
-                ready = waiting.swap(self.step + 1, self.position, metrics)
-                self.step, self.position = self.step + 1, self.position + train.batch_size
-                self.checkpoints.commit()
-                if ready:
-                    yield ready
-                for picture in sorted(bad):
-                    unreadable.add(picture)
-                    path, reason = source.pictures.paths[picture], source.fault(picture)
-                    yield self._record("unreadable", path=path, reason=reason)
-                evaluates = self._due(config.eval.every) and bool(self.examples)
-                saves = self._due(train.save_every)
-                if (evaluates or saves) and (ready := waiting.swap()):
-                    yield ready
-                if evaluates:
-                    yield self._evaluate()
-                if saves:
-                    yield self._save()
-                if jax.process_count() > 1 and multihost_utils.reached_preemption_sync_point(
-                    self.step
-                ):
-                    self._save()
-                    yield self._record("preempted")
-                    return
-            yield self._record("end", best=self.best)
+            yield from log.write([self._record("start", steps=train.steps)])
+            if self.examples:
+                yield from log.write([self._baseline()])
+            preempted = False
+            while self.step < train.steps and not preempted:
+                step = stages[self.step < train.pixel_steps]
+                records = self._advance(step, next(batches), vgg)
+                preempted = self._preempted()
+                if preempted:
+                    records += self.waiting.swap() + self._save() + [self._record("preempted")]
+                yield from log.write(records)
+                self._give_up_if_never_finite()
+            if not preempted:
+                yield from log.write([self._record("end", best=self.best)])
         except (GeneratorExit, FloatingPointError):
-            self._save()
+            log.write(self.waiting.swap() + self._save())
             raise
         finally:
             batches.close()
+
+    def _advance(self, step: Step, batch: dict[str, np.ndarray], vgg: Any) -> list[Record]:
+        """One step, and the evaluation and the saving that are due after it."""
+        bad = set(batch.pop("bad").tolist()) - self.unreadable
+        placed = meshes.global_batch(self.mesh, batch)
+        self.state, metrics = step(self.state, placed, vgg)
+        first, size = self.position, self.config.train.batch_size
+        self.step, self.position = self.step + 1, self.position + size
+        self.checkpoints.commit()
+        records = [*self.waiting.swap(self.step, first, metrics), *self._report(bad)]
+        evaluates = self._due(self.config.eval.every) and bool(self.examples)
+        saves = self._due(self.config.train.save_every)
+        if evaluates or saves:
+            records += self.waiting.swap()
+        if evaluates:
+            records.append(self._evaluate())
+        if saves:
+            records += self._save()
+        return records
+
+    def _report(self, bad: set[int]) -> list[Record]:
+        """Name the pictures of the batch that turned out to be unreadable, each once a run."""
+        self.unreadable |= bad
+        paths, fault = self.source.pictures.paths, self.source.fault
+        return [self._record("unreadable", path=paths[i], reason=fault(i)) for i in sorted(bad)]
+
+    def _preempted(self) -> bool:
+        """Whether all processes stop after this step, since one of them was told to."""
+        return jax.process_count() > 1 and multihost_utils.reached_preemption_sync_point(self.step)
+
+    def _give_up_if_never_finite(self) -> None:
+        if self.waiting.skipped >= self.config.train.max_skipped:
+            raise FloatingPointError(
+                f"step {self.step}: a loss or gradient was not finite {self.waiting.skipped} times "
+                f"in a row, last at examples {', '.join(self.waiting.bad)}; the run was saved: "
+                "lower optim.lr, set optim.clip, or look at these examples"
+            )
 
     def _due(self, every: int) -> bool:
         """Every so many steps, at the border of the stages, and at the end."""
         train = self.config.train
         return self.step % every == 0 or self.step in (train.pixel_steps, train.steps)
+
+    def _baseline(self) -> Record:
+        """What the network has to beat."""
+        scale = generator(self.config).scale
+        mean = evaluate("bicubic", self.examples, scale=scale, mesh=self.mesh)["mean"]
+        return self._record("baseline", **mean)
 
     def _evaluate(self) -> Record:
         weights = ema_weights(self.config, self.state)
@@ -204,21 +243,22 @@ class _Run:
     def _grid(self, weights: Weights) -> np.ndarray:
         """Fixed crops in three columns: bicubic, the network, the original."""
         scale, side = weights.arch.scale, self.config.eval.image_size
-        crops = [
-            _centre(e.hr, side - side % scale) for e in self.examples[: self.config.eval.images]
-        ]
+        side = max(side - side % scale, scale)
+        crops = [_centre(e.hr, side) for e in self.examples[: self.config.eval.images]]
         small = [low_resolution(crop, scale) for crop in crops]
         return picture_grid(
             {
                 "bicubic": [super_resolve("bicubic", lr, scale) for lr in small],
-                f"step {self.step}": [
-                    np.asarray(super_resolve(weights, lr, scale)) for lr in small
-                ],
+                f"step {self.step}": [np.asarray(_upscale(weights, lr)) for lr in small],
                 "original": crops,
             }
         )
 
-    def _save(self) -> Record:
+    def _save(self) -> list[Record]:
+        """Start to save this step, once."""
+        if self.saved == self.step:
+            return []
+        self.saved = self.step
         weights = ema_weights(self.config, self.state)
         self.files["last"] = weights
         if self.step == self.config.train.pixel_steps:
@@ -231,7 +271,7 @@ class _Run:
             metadata={"step": str(self.step), "config": dump_config(self.config)},
         )
         self.files = {}
-        return self._record("save")
+        return [self._record("save")]
 
     def _record(self, event: str, **fields: Any) -> Record:
         return {"event": event, "step": self.step, **fields}
@@ -240,29 +280,26 @@ class _Run:
 class _Waiting:
     """Holds the metrics of one step while the device works on the next."""
 
-    def __init__(self, batch_size: int, max_skipped: int):
-        self.batch_size, self.max_skipped = batch_size, max_skipped
+    def __init__(self, batch_size: int):
+        self.batch_size = batch_size
         self.held: tuple[int, int, dict[str, jax.Array]] | None = None
-        self.bad: list[str] = []
+        self.skipped, self.bad = 0, []  # non-finite steps in a row, and their examples
         self.time = time.monotonic()
 
-    def swap(self, *new: Any) -> Record | None:
-        """Take (step, position, metrics) or nothing; give back the record held before."""
+    def swap(self, *new: Any) -> list[Record]:
+        """Take (step, first example, metrics) or nothing; give back the record held, if any."""
         held, self.held = self.held, new or None
-        step, position, arrays = held or (0, 0, {})
+        if held is None:
+            self.time = time.monotonic()
+            return []
+        step, first, arrays = held
         metrics = {name: float(value) for name, value in jax.device_get(arrays).items()}
         seconds, self.time = time.monotonic() - self.time, time.monotonic()
-        if held is None:
-            return None
-        examples = f"{position}-{position + self.batch_size - 1}"
-        self.bad = [*self.bad, examples] if metrics["skipped"] else []
-        if metrics["skipped"] >= self.max_skipped:
-            raise FloatingPointError(
-                f"step {step}: a loss or gradient was not finite {int(metrics['skipped'])} times "
-                f"in a row, at examples {', '.join(self.bad)}; the run was saved: lower "
-                "optim.lr, set optim.clip, or look at these examples"
-            )
-        return {"event": "step", "step": step, "examples": examples, "seconds": seconds, **metrics}
+        examples = f"{first}-{first + self.batch_size - 1}"
+        self.skipped = int(metrics["skipped"])
+        self.bad = [*self.bad, examples] if self.skipped else []
+        fields = {"examples": examples, "seconds": seconds, **metrics}
+        return [{"event": "step", "step": step, **fields}]
 
 
 def _centre(picture: np.ndarray, side: int) -> np.ndarray:

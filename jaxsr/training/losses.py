@@ -128,12 +128,12 @@ def _squared_norms(logits: Logits, images: jax.Array) -> jax.Array:
     return jnp.sum(jnp.square(gradient), axis=(1, 2, 3))
 
 
-def r1(logits: Logits, real: jax.Array, fake: jax.Array, keys: jax.Array) -> jax.Array:
+def r1(keys: jax.Array, logits: Logits, real: jax.Array, fake: jax.Array) -> jax.Array:
     """E |grad D(real)|^2 / 2 (Mescheder et al. 2018, eq. 9)."""
     return jnp.mean(_squared_norms(logits, real)) / 2
 
 
-def wgan_gp(logits: Logits, real: jax.Array, fake: jax.Array, keys: jax.Array) -> jax.Array:
+def wgan_gp(keys: jax.Array, logits: Logits, real: jax.Array, fake: jax.Array) -> jax.Array:
     """E (|grad D(x)| - 1)^2, x between real and fake by a draw of each key (Gulrajani 2017)."""
     share = jax.vmap(jax.random.uniform)(keys)[:, None, None, None]
     between = share * real + (1.0 - share) * fake

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from jaxsr.imaging import files
+from jaxsr.imaging.color import grey
 from jaxsr.imaging.find import Found, Sources, find, listed
 
 SHOWN = 3  # refusals that an error quotes
@@ -98,7 +99,7 @@ def scan(
 def decode(pictures: Pictures, file: int) -> np.ndarray:
     """Decode `pictures.files[file]` to [H, W, C]; ValueError, not naming it, where that fails.
 
-    RGB becomes grey as in Pillow (BT.601 luma, full range, rounded); grey is repeated to RGB.
+    RGB becomes grey by `color.grey`; grey is repeated to RGB.
     """
     path = pictures.files[file]
     try:
@@ -114,8 +115,7 @@ def decode(pictures: Pictures, file: int) -> np.ndarray:
         return pixels
     if pictures.channels == 3:
         return np.repeat(pixels, 3, axis=2)
-    luma = pixels @ np.array([[19595], [38470], [7471]], np.uint32)  # / 2^16; fits 16-bit pixels
-    return ((luma + np.uint32(0x8000)) >> np.uint32(16)).astype(pixels.dtype)
+    return grey(pixels)
 
 
 def _check(crop: int, channels: int, scale: int) -> None:

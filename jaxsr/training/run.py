@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from jaxsr.imaging.files import replacing
-from jaxsr.training.config import Config, dump_config, load_config
+from jaxsr.training.config import Config, discriminator, dump_config, generator, load_config
 
 CONFIG = "config.toml"
 
@@ -40,8 +40,9 @@ def write_config(config: Config, run_dir: Path) -> None:
 def _differing(was: Config, now: Config) -> list[str]:
     """The differing fields of those that shape the saved state, with both values."""
     pairs: dict[str, Any] = {"optim.name": (was.optim.name, now.optim.name)}
-    for section in ("generator", "discriminator"):
+    for section, network in (("generator", generator), ("discriminator", discriminator)):
         old, new = getattr(was, section) or {}, getattr(now, section) or {}
-        for field in {**old, **new}:
+        # A default that is written out changes nothing.
+        for field in {**old, **new} if network(was) != network(now) else ():
             pairs[f"{section}.{field}"] = (old.get(field), new.get(field))
     return [f"{name} was {a!r} and is {b!r}" for name, (a, b) in pairs.items() if a != b]

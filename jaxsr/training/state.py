@@ -80,11 +80,11 @@ def _restarts(rate: float, period: int, floor: float) -> Any:
     return lambda step: cosine(step % period)
 
 
-def init_state(config: Config, mesh: Mesh, start: Weights | None = None) -> TrainState:
+def init_state(config: Config, mesh: Mesh, *, start: Weights | None = None) -> TrainState:
     """The state of step 0 on every device; `start` replaces the generator's first weights."""
     state = _init(config, jax.random.key(config.train.seed), start)
     # Not under jit: compiling the initialisers of a deep network takes longer than running them.
-    return jax.device_put(state, meshes.replicated(mesh))
+    return meshes.replicate(mesh, state)
 
 
 def abstract_state(config: Config, mesh: Mesh) -> TrainState:
@@ -97,7 +97,8 @@ def abstract_state(config: Config, mesh: Mesh) -> TrainState:
 def _init(config: Config, key: jax.Array, start: Weights | None) -> TrainState:
     g_key, d_key, root = jax.random.split(key, 3)
     tx = optimiser(config.optim)
-    g = start if start is not None else init_weights(g_key, generator(config))
+    # A copy, since the step is given the state to destroy, and the caller keeps `start`.
+    g = jax.tree.map(jnp.copy, start) if start else init_weights(g_key, generator(config))
     d_arch = discriminator(config)
     return TrainState(
         step=jnp.zeros((), jnp.int32),

@@ -127,10 +127,10 @@ def make_local_step(config: Config, mesh: Mesh, *, pixel_only: bool) -> Step:
             def lazy_penalty(params, stats, part):
                 def now():
                     return losses.PENALTIES[penalty.kind](
+                        part["keys"],
                         lambda x: discriminate(params, stats, x)[0],
                         part["hr"],
                         part["sr"],
-                        part["keys"],
                     )
 
                 def later():

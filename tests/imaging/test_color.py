@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from PIL import Image
 
 from jaxsr.imaging import color
 
@@ -69,6 +70,20 @@ def test_from_float_rounds_and_clips(array):
     image = array(np.array([-0.3, 0.9 / 510, 1.1 / 510, 254.4 / 255, 1.7], np.float32))
     np.testing.assert_array_equal(color.from_float(image, np.uint8), [0, 0, 1, 254, 255])
     np.testing.assert_array_equal(color.from_float(image, np.float32), image)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_grey_is_that_of_pillow_in_either_depth(dtype):
+    """White stays white, and 16 bits that repeat 8 give what 8 give, to half a level."""
+    rng = np.random.default_rng(0)
+    pixels = rng.integers(0, 256, (9, 7, 3), np.uint8)
+    pixels[0, :2] = [[0] * 3, [255] * 3]
+    pillow = np.asarray(Image.fromarray(pixels).convert("L"))[..., None]
+    unit = np.iinfo(dtype).max // 255
+    grey = color.grey(pixels.astype(dtype) * dtype(unit))
+    assert grey.dtype == dtype and grey[0, :2, 0].tolist() == [0, 255 * unit]
+    assert np.abs(grey - pillow * float(unit)).max() <= unit // 2
+    np.testing.assert_array_equal(color.grey(grey), grey)
 
 
 def test_jit_keeps_the_numbers():

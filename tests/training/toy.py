@@ -42,7 +42,7 @@ def run_steps(
     config: Config, devices: int, steps: int = 1, *, pixel_only=False, vgg=None, batches=None
 ):
     """State and metrics (as floats) of each of `steps` steps from the start."""
-    mesh = meshes.make_mesh(devices)
+    mesh = meshes.make_mesh(devices=devices)
     state, step = init_state(config, mesh), make_step(config, mesh, pixel_only=pixel_only)
     history = []
     for i in range(steps):

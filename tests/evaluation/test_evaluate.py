@@ -1,0 +1,242 @@
+"""Figures of a test set against the formulas in float64, written out in numpy."""
+
+import json
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax.traverse_util import flatten_dict, unflatten_dict
+from PIL import Image
+
+from jaxsr.evaluation.evaluate import (
+    CLASSICAL,
+    METRICS,
+    Example,
+    common_scale,
+    compare,
+    evaluate,
+    read_set,
+)
+from jaxsr.imaging.find import find_pictures
+from jaxsr.imaging.resize import resize
+from jaxsr.networks.generators import SRVGGNetCompact
+from jaxsr.networks.weights import Weights
+from jaxsr.training.mesh import make_mesh
+
+Y = np.array([65.481, 128.553, 24.966]) / 255
+
+
+def smooth(height, width, channels=3, seed=0) -> np.ndarray:
+    """uint8 noise, blurred by enlarging, so that PSNR lies where that of photographs does."""
+    coarse = np.random.default_rng(seed).random((-(-height // 3), -(-width // 3), channels))
+    image = resize(coarse, (height, width), method="bicubic").clip(0, 1)
+    return np.round(image * 255).astype(np.uint8)
+
+
+def paint(path, pixels):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels).save(path)
+    return path
+
+
+def nearest_network(scale=2, channels=3) -> Weights:
+    """A network of zeros, whose skip connection is what it does: enlarging by repetition."""
+    arch = SRVGGNetCompact(scale=scale, channels=channels, num_features=2, num_convs=1)
+    picture = jax.ShapeDtypeStruct((1, 8, 8, channels), jnp.float32)
+    shapes = flatten_dict(jax.eval_shape(arch.init, jax.random.key(0), picture)["params"])
+    params = {name: np.zeros(leaf.shape, np.float32) for name, leaf in shapes.items()}
+    return Weights(unflatten_dict(params), {}, arch)
+
+
+def rounded(image):
+    return np.round(image.clip(0, 1) * 255) / 255
+
+
+def by_hand(hr, scale) -> dict[str, float]:
+    """PSNR and SSIM of bicubic enlargement: uint8 [H, W, C], whole multiples of the scale."""
+    hr = np.broadcast_to(hr, (*hr.shape[:2], 3)) / 255
+    height, width = hr.shape[:2]
+    lr = rounded(resize(hr, (height // scale, width // scale), method="bicubic"))
+    sr = rounded(resize(lr, (height, width), method="bicubic"))
+    inner = slice(scale, -scale)
+    sr, hr = sr[inner, inner], hr[inner, inner]
+    figures = {}
+    for space, (a, b) in {"rgb": (sr, hr), "y": ((sr @ Y)[..., None], (hr @ Y)[..., None])}.items():
+        figures[f"psnr_{space}"] = 10 * np.log10(1 / np.mean((a - b) ** 2))
+        offset = 16 / 255 if space == "y" else 0
+        figures[f"ssim_{space}"] = _ssim(a + offset, b + offset)
+    return figures
+
+
+def _ssim(a, b) -> float:
+    """Wang et al. 2004, equation 13, over windows that lie wholly inside."""
+    ramp = np.exp(-((np.arange(11) - 5) ** 2) / (2 * 1.5**2))
+    window = np.outer(ramp, ramp) / ramp.sum() ** 2
+
+    def mean(x):
+        views = np.lib.stride_tricks.sliding_window_view(x, (11, 11), axis=(0, 1))
+        return np.einsum("hwcij,ij->hwc", views, window)
+
+    mu_a, mu_b = mean(a), mean(b)
+    var_a, var_b = mean(a * a) - mu_a**2, mean(b * b) - mu_b**2
+    cov = mean(a * b) - mu_a * mu_b
+    c1, c2 = 0.01**2, 0.03**2
+    ratio = (
+        (2 * mu_a * mu_b + c1) * (2 * cov + c2) / (mu_a**2 + mu_b**2 + c1) / (var_a + var_b + c2)
+    )
+    return float(ratio.mean())
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Pictures of odd sizes, two of one size, one of them grey."""
+    root = tmp_path_factory.mktemp("set")
+    sizes = {"a": (25, 31, 3), "b": (34, 22, 3), "c": (25, 31, 3), "d": (23, 23, 1)}
+    for seed, (name, size) in enumerate(sizes.items()):
+        paint(root / f"{name}.png", smooth(*size, seed=seed))
+    return root
+
+
+def agree(got, wanted):
+    for name in METRICS:
+        tolerance = 2e-3 if name.startswith("psnr") else 2e-5
+        assert got[name] == pytest.approx(wanted[name], abs=tolerance), name
+
+
+@pytest.mark.parametrize("scale", [2, 3])
+def test_bicubic_is_that_of_the_formulas(folder, scale):
+    paths = sorted(folder.iterdir())
+    result = evaluate("bicubic", read_set(paths, scale=scale), scale=scale)
+    assert list(result["images"]) == ["a.png", "b.png", "c.png", "d.png"]
+    wanted = {}
+    for path in paths:
+        pixels = np.asarray(Image.open(path))
+        height, width = (n // scale * scale for n in pixels.shape[:2])
+        pixels = pixels[:height, :width].reshape(height, width, -1)
+        wanted[path.name] = by_hand(pixels, scale)
+        agree(result["images"][path.name], wanted[path.name])
+    agree(result["mean"], {m: np.mean([w[m] for w in wanted.values()]) for m in METRICS})
+
+
+def test_a_mesh_gives_the_figures_of_one_device(folder):
+    """Ten pictures of one size on eight devices: a full batch and one that must be filled up."""
+    examples = read_set(sorted(folder.iterdir()), scale=2)
+    examples += [Example(f"{i}.png", smooth(24, 30, seed=i)) for i in range(8)]
+    one = evaluate(nearest_network(), examples, scale=2)
+    eight = evaluate(nearest_network(), examples, scale=2, mesh=make_mesh(devices=8))
+    assert list(eight["images"]) == list(one["images"]) and len(one["images"]) == 12
+    for name, figures in one["images"].items():
+        assert eight["images"][name] == pytest.approx(figures, abs=1e-4)
+    assert len({figures["psnr_y"] for figures in one["images"].values()}) == 12
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_a_network_is_measured_as_the_method_that_it_is(folder, channels):
+    examples = read_set(sorted(folder.iterdir()), scale=2, channels=channels)
+    assert {example.hr.shape[-1] for example in examples} == {channels}
+    network = evaluate(nearest_network(channels=channels), examples, scale=2)
+    nearest = evaluate("nearest", examples, scale=2)
+    assert network["mean"] == pytest.approx(nearest["mean"], abs=1e-4)
+
+
+def test_grey_networks_are_measured_on_the_grey_of_training(folder):
+    """Pillow's, over the full range; a grey picture is its own."""
+    paths = [folder / "a.png", folder / "d.png"]
+    for path, example in zip(paths, read_set(paths, scale=2, channels=1), strict=True):
+        wanted = np.asarray(Image.open(path).convert("L"))
+        height, width = example.hr.shape[:2]
+        np.testing.assert_array_equal(example.hr[..., 0], wanted[:height, :width])
+
+
+def test_sixteen_bits_are_measured_as_eight(tmp_path):
+    deep = np.arange(20 * 20, dtype=np.uint16).reshape(20, 20) * 160
+    Image.fromarray(deep).save(tmp_path / "deep.png")
+    (example,) = read_set([tmp_path / "deep.png"], scale=2)
+    np.testing.assert_array_equal(example.hr[..., 1], np.round(deep / 65535 * 255))
+
+
+def test_files_of_one_name_are_told_apart(tmp_path):
+    paths = [paint(tmp_path / f"{i}" / "same.png", smooth(20, 20, seed=i)) for i in range(2)]
+    paths.append(paint(tmp_path / "other.png", smooth(20, 20)))
+    result = evaluate("bicubic", read_set(paths, scale=2), scale=2)
+    assert list(result["images"]) == [paths[0].as_posix(), paths[1].as_posix(), "other.png"]
+
+
+def test_a_report_is_as_the_readers_of_json_expect(folder):
+    sources = [str(folder / "a.png"), str(folder / "c.png")]
+    reports = [list(r["methods"]) for r in compare({"mine": nearest_network()}, sources, scale=2)]
+    names = [*CLASSICAL, "mine"]
+    assert reports == [names[: i + 1] for i in range(5)]
+    *_, report = compare({"mine": nearest_network()}, sources, scale=2)
+    report = json.loads(json.dumps(report, allow_nan=False))
+    assert list(report) == ["dataset", "scale", "definition", "methods"]
+    assert (report["dataset"], report["scale"]) == (" ".join(sources), 2)
+    assert "2 pixels cropped" in report["definition"]
+    for name in names:
+        result = report["methods"][name]
+        assert set(result) == {"mean", "images"} and list(result["images"]) == ["a.png", "c.png"]
+        for figures in (result["mean"], *result["images"].values()):
+            assert list(figures) == list(METRICS)
+    mean = {name: result["mean"]["psnr_y"] for name, result in report["methods"].items()}
+    assert mean["nearest"] < mean["bicubic"] < mean["lanczos"]
+    assert mean["mine"] == pytest.approx(mean["nearest"], abs=1e-4)
+
+
+def test_an_infinite_psnr_is_null_in_the_report(tmp_path):
+    paint(tmp_path / "flat.png", np.full((20, 20, 3), 100, np.uint8))
+    paint(tmp_path / "noise.png", smooth(20, 20))
+    *_, report = compare({}, [str(tmp_path)], scale=2)
+    result = json.loads(json.dumps(report, allow_nan=False))["methods"]["bicubic"]
+    assert result["images"]["flat.png"] == {
+        "psnr_y": None,
+        "ssim_y": 1.0,
+        "psnr_rgb": None,
+        "ssim_rgb": 1.0,
+    }
+    assert result["mean"]["psnr_y"] is None and result["images"]["noise.png"]["psnr_y"] > 10
+    (flat, _) = read_set(sorted(tmp_path.iterdir()), scale=2)
+    assert evaluate("bicubic", [flat], scale=2)["mean"]["psnr_y"] == np.inf
+
+
+def test_one_scale_of_all():
+    two, three = nearest_network(2), nearest_network(3)
+    assert common_scale({}, 4) == 4
+    assert common_scale({"a": two, "b": two}, None) == 2
+    assert common_scale({"a": two}, 2) == 2
+    for networks, scale, words in (
+        ({}, None, "got none, wanted one scale"),
+        ({"a": two, "b": three}, None, "got a x2, b x3, wanted one scale"),
+        ({"a": two}, 4, "got a x2, --scale x4, wanted one scale"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            common_scale(networks, scale)
+
+
+def test_refusals_say_what_to_do(folder, tmp_path):
+    small = paint(tmp_path / "small.png", smooth(14, 40))
+    (tmp_path / "broken.png").write_bytes(b"")
+    sources = [str(folder)]
+    both = {"a": nearest_network(), "b": nearest_network(channels=1)}
+    refused = [
+        (lambda: read_set([small], scale=2), r"small.png: got \(14, 40\), wanted 15 pixels a side"),
+        (lambda: read_set([tmp_path / "broken.png"], scale=2), "is not a readable picture"),
+        (lambda: read_set([small], scale=2, channels=4), "got a network of 4"),
+        (lambda: evaluate(nearest_network(2), [], scale=3), "got 3, but the network's is 2"),
+        (lambda: list(compare(both, sources, scale=2)), r"networks of \[1, 3\] channels"),
+        (
+            lambda: list(compare({"bicubic": nearest_network()}, sources, scale=2)),
+            "bicubic is the name of a classical method; rename",
+        ),
+        (lambda: list(compare({}, ["absent"], scale=2)), "neither a file nor a folder"),
+    ]
+    for call, words in refused:
+        with pytest.raises(ValueError, match=words):
+            call()
+
+
+def test_the_published_figures_of_set5(data_dir):
+    examples = read_set(find_pictures(data_dir / "Set5"), scale=4)
+    bicubic = evaluate("bicubic", examples, scale=4)["mean"]
+    assert bicubic["psnr_y"] == pytest.approx(28.431, abs=0.005)
+    assert bicubic["ssim_y"] == pytest.approx(0.8113, abs=0.0005)

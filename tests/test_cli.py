@@ -1,0 +1,317 @@
+"""The commands as a person meets them: what they print and write, how they end."""
+
+import json
+import os
+import re
+import signal
+import time
+
+import jax
+import numpy as np
+import pytest
+from PIL import Image
+from toy_run import (
+    PIXEL,
+    environment,
+    finish,
+    logged,
+    merged,
+    records,
+    start,
+    tensors,
+    wait_for,
+    waves,
+    write_config,
+)
+from typer.testing import CliRunner
+
+from jaxsr import __version__
+from jaxsr.cli import app
+from jaxsr.networks.generators import SRVGGNetCompact
+from jaxsr.networks.weights import init_weights, read_metadata, save_weights
+
+LONG = {"train": {"steps": 1000, "save_every": 2000}}
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory):
+    return waves(tmp_path_factory.mktemp("pictures"))
+
+
+@pytest.fixture(scope="module")
+def env(tmp_path_factory):
+    return environment(tmp_path_factory.mktemp("compiled"))
+
+
+@pytest.fixture(scope="module")
+def config(pictures, tmp_path_factory):
+    """A run long enough to be hit in its middle."""
+    path = tmp_path_factory.mktemp("config") / "toy.toml"
+    return write_config(path, merged(PIXEL, LONG), data={"train": str(pictures)})
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory):
+    path = tmp_path_factory.mktemp("weights") / "toy.safetensors"
+    arch = SRVGGNetCompact(scale=2, num_features=4, num_convs=1)
+    save_weights(path, init_weights(jax.random.key(0), arch))
+    return path
+
+
+@pytest.fixture(scope="module")
+def whole(config, env, tmp_path_factory):
+    """The folder of a run that nothing interrupts."""
+    run = tmp_path_factory.mktemp("whole") / "run"
+    code, _, errors = finish(start(["train", config, "--run-dir", run], env))
+    assert code == 0, errors
+    return run
+
+
+def jaxsr(*arguments):
+    """Exit code, output and errors of a command that runs in this process."""
+    result = CliRunner().invoke(app, list(map(str, arguments)), catch_exceptions=False)
+    return result.exit_code, result.stdout, result.stderr
+
+
+def assert_equal_runs(run, other):
+    assert records(run) == records(other)
+    mine, theirs = (r / "weights" / "last.safetensors" for r in (run, other))
+    assert read_metadata(mine)["step"] == read_metadata(theirs)["step"]
+    wanted = tensors(theirs)
+    for name, value in tensors(mine).items():
+        np.testing.assert_array_equal(value, wanted[name], err_msg=name)
+
+
+def test_prints_a_line_every_so_many_steps(config, env, tmp_path):
+    told = finish(
+        start(
+            ["train", config, "--run-dir", tmp_path / "r", "--set", "train.steps=25"]
+            + ["--set", "train.log_every=10"],
+            env | {"COLUMNS": "80"},
+        )
+    )
+    assert told[0] == 0 and "Traceback" not in told[2]
+    assert told[1].startswith("4 training pictures\n")
+    lines = [line for line in told[1].splitlines() if line.startswith("pixel")]
+    assert [line.split()[1] for line in lines] == ["10/25", "20/25", "25/25"]
+    for line in lines:
+        assert all(word in line for word in ("steps/s", " left ", " g 0.")), line
+    assert "…" not in told[1]
+
+
+@pytest.mark.parametrize("number, code", [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_signal_saves_and_the_run_goes_on(whole, config, env, tmp_path, number, code):
+    """To all processes of the group, as a terminal and many a scheduler send it."""
+    run = tmp_path / "run"
+    command = ["train", config, "--run-dir", run]
+    process = start([*command, "--set", "data.workers=2"], env)
+    wait_for(lambda: logged(run) > 20, process)
+    os.killpg(process.pid, number)
+    ended, _, errors = finish(process)
+    assert ended == code, errors
+    assert errors == "stopped; the same command goes on from here\n"
+    [saved] = (run / "checkpoints").iterdir()
+    assert 20 <= int(saved.name) < 1000
+    assert [r["step"] for r in records(run)] == list(range(1, int(saved.name) + 1))
+    assert finish(start(command, env))[0] == 0
+    assert_equal_runs(run, whole)
+
+
+def test_a_run_killed_while_it_saves_goes_on_from_its_last_checkpoint(whole, config, env, tmp_path):
+    run = tmp_path / "run"
+    command = ["train", config, "--run-dir", run]
+    process = start([*command, "--set", "train.save_every=7"], env)
+
+    def saving():
+        return logged(run) > 30 and any("tmp" in p.name for p in (run / "checkpoints").iterdir())
+
+    wait_for(saving, process)
+    os.killpg(process.pid, signal.SIGKILL)
+    assert finish(process)[0] == -signal.SIGKILL
+    code, output, errors = finish(start(command, env))
+    assert code == 0, errors
+    begun = int(output.split(": step ")[1].split()[0])
+    assert begun % 7 == 0 and begun > 0
+    assert_equal_runs(run, whole)
+    assert not any("tmp" in path.name for path in (run / "checkpoints").iterdir())
+
+
+def test_no_worker_outlives_a_killed_run(config, env, tmp_path):
+    run = tmp_path / "run"
+    endless = ["--set", "data.workers=2", "--set", "train.steps=1000000"]
+    process = start(["train", config, "--run-dir", run, *endless], env)
+    wait_for(lambda: logged(run) > 20, process)
+    process.kill()
+    assert process.wait() == -signal.SIGKILL
+    limit = time.monotonic() + 20
+    while _group_lives(process.pid) and time.monotonic() < limit:
+        time.sleep(0.1)
+    lived = _group_lives(process.pid)
+    if lived:
+        os.killpg(process.pid, signal.SIGKILL)
+    finish(process)
+    assert not lived
+
+
+def _group_lives(leader):
+    try:
+        os.killpg(leader, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def test_starting_a_finished_run_again_changes_nothing(whole, config):
+    before = (whole / "weights" / "last.safetensors").read_bytes(), records(whole)
+    assert jaxsr("train", config, "--run-dir", whole)[0] == 0
+    assert ((whole / "weights" / "last.safetensors").read_bytes(), records(whole)) == before
+
+
+def empty(tmp_path):
+    (tmp_path / "empty").mkdir()
+    return tmp_path / "empty"
+
+
+def corrupt(tmp_path):
+    folder = waves(tmp_path / "corrupt", count=1)
+    (folder / "0.png").write_bytes(b"no picture")
+    return folder
+
+
+def truncated(tmp_path):
+    """Pictures whose headers are sound."""
+    folder = waves(tmp_path / "truncated", count=1)
+    (folder / "0.png").write_bytes((folder / "0.png").read_bytes()[:1500])
+    return folder
+
+
+# What is asked wrongly: options beside the config and the run directory, and what the error says.
+WRONG = {
+    "unknown key": (["--set", "train.stepz=3"], r"train\.stepz.*did you mean 'steps'"),
+    "unknown section": (["--set", "trian.steps=3"], r"trian.*did you mean 'train'"),
+    "no value": (["--set", "train.steps"], r"--set train.steps: wanted section\.key=value"),
+    "wrong type": (["--set", "train.steps=many"], r"train\.steps: Expected `int`"),
+    "missing folder": (["--set", "data.train=/nowhere"], "/nowhere is neither a file nor a folder"),
+    "empty folder": (["--set", empty], "holds no picture"),
+    "corrupt picture": (["--set", corrupt], r"no picture in .* can be used: .*0\.png"),
+    "truncated picture": (["--set", truncated], r"none of the 1 .* can be decoded.*0\.png"),
+    "large crop": (["--set", "data.crop=64"], "data.crop 64 is larger than every picture"),
+    "channels": (["--set", "generator.channels=2"], r"generator\.channels is 2"),
+    "batch": (["--set", "train.batch_size=6"], r"train\.batch_size: got 6, wanted a multiple of 8"),
+    "no weights": (["--set", "train.init=/nowhere.safetensors"], "no weights at /nowhere"),
+    "processes": (["--processes", "2"], "--processes and --process-id need --distributed"),
+    "no port": (
+        ["--distributed", "--coordinator", "here", "--processes", "1", "--process-id", "0"],
+        "--coordinator: got here, wanted HOST:PORT",
+    ),
+    "no cluster": (["--distributed"], "--distributed: .* Give --coordinator"),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_what_is_asked_wrongly_is_one_sentence_and_leaves_nothing(name, config, tmp_path):
+    options, wanted = WRONG[name]
+    options = [f"data.train={o(tmp_path)}" if callable(o) else o for o in options]
+    run = tmp_path / "run"
+    assert_refused(["train", config, "--run-dir", run, *options], wanted)
+    assert not run.exists()
+
+
+def assert_refused(arguments, wanted):
+    code, _, errors = jaxsr(*arguments)
+    assert code == 2
+    assert errors.startswith("error: ") and errors.count("\n") == 1
+    assert re.search(wanted, errors), errors
+
+
+def test_a_missing_config_is_refused(tmp_path):
+    assert_refused(["train", tmp_path / "no.toml", "--run-dir", tmp_path / "r"], "no config at")
+    assert not (tmp_path / "r").exists()
+
+
+def test_weights_of_another_network_are_refused(config, weights, tmp_path):
+    options = ["--set", f"train.init={weights}", "--set", "generator.num_features=5"]
+    assert_refused(
+        ["train", config, "--run-dir", tmp_path / "r", *options], "'num_features': 4.*wanted"
+    )
+    assert not (tmp_path / "r").exists()
+
+
+def test_a_folder_that_is_no_run_is_refused(config, weights, pictures, tmp_path):
+    folder = waves(tmp_path / "holiday", count=1)
+    assert_refused(["train", config, "--run-dir", folder], "not a run directory")
+    assert_refused(["train", config, "--run-dir", folder / "0.png"], "is a file")
+    assert [p.name for p in folder.iterdir()] == ["0.png"]
+    upscale = ["upscale", pictures, "-o", tmp_path / "out", "--weights", folder]
+    assert_refused(upscale, "not a run directory")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_corrupt_picture_among_others_is_left_out(config, tmp_path):
+    folder = waves(tmp_path / "some [red]", count=2)
+    (folder / "bad.png").write_bytes(b"no picture")
+    run = tmp_path / "run"
+    options = ["--set", f"data.train={folder}", "--set", "train.steps=1"]
+    code, output, _ = jaxsr("train", config, "--run-dir", run, *options)
+    assert code == 0
+    assert output.splitlines()[0] == "2 training pictures"
+    assert output.splitlines()[1].startswith(f"left out {folder / 'bad.png'}: ")
+
+
+def test_upscales_what_it_can_read(weights, tmp_path):
+    folder = waves(tmp_path / "in", count=2, size=16)
+    (folder / "bad.png").write_bytes(b"no picture")
+    code, output, errors = jaxsr("upscale", folder, "-o", tmp_path / "out", "-w", weights)
+    assert code == 1
+    assert f"error: {folder / 'bad.png'}" in errors and "1 of 3 pictures failed" in errors
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["0.png", "1.png"]
+    with Image.open(tmp_path / "out" / "0.png") as picture:
+        assert picture.size == (32, 32)
+    assert str(tmp_path / "out" / "0.png") in output
+
+
+def test_evaluates_the_classical_methods_alone_and_networks_beside_them(
+    weights, pictures, tmp_path
+):
+    figures = tmp_path / "deep" / "report.json"
+    code, output, errors = jaxsr(
+        "evaluate", "--data", pictures, "-w", weights, "--scale", "2", "--json", figures
+    )
+    assert code == 0, errors
+    report = json.loads(figures.read_text(), parse_constant=pytest.fail)
+    assert set(report) == {"dataset", "scale", "definition", "methods"}
+    assert (report["dataset"], report["scale"]) == (str(pictures), 2)
+    assert list(report["methods"]) == ["nearest", "bilinear", "bicubic", "lanczos", "toy"]
+    metrics = {"psnr_y", "ssim_y", "psnr_rgb", "ssim_rgb"}
+    for result in report["methods"].values():
+        assert set(result) == {"mean", "images"} and set(result["mean"]) == metrics
+        assert set(result["images"]) == {f"{i}.png" for i in range(4)}
+        for metric in metrics:
+            values = [image[metric] for image in result["images"].values()]
+            assert result["mean"][metric] == pytest.approx(np.mean(values))
+    assert f"{report['methods']['toy']['mean']['psnr_y']:.3f}" in output
+    code, output, _ = jaxsr("evaluate", "--data", pictures, "--scale", "2")
+    assert code == 0 and "lanczos" in output and "toy" not in output
+
+
+def test_an_infinite_figure_is_null(tmp_path):
+    folder, figures = tmp_path / "grey", tmp_path / "report.json"
+    folder.mkdir()
+    Image.fromarray(np.full((32, 32, 3), 128, np.uint8)).save(folder / "flat.png")
+    code, output, _ = jaxsr("evaluate", "--data", folder, "--scale", "2", "--json", figures)
+    report = json.loads(figures.read_text(), parse_constant=pytest.fail)
+    assert code == 0 and re.search(r"\binf\b", output)
+    assert report["methods"]["bicubic"]["mean"]["psnr_y"] is None
+
+
+def test_evaluating_at_no_scale_or_another_is_refused(weights, pictures):
+    assert_refused(["evaluate", "--data", pictures], "give --scale")
+    assert_refused(["evaluate", "--data", pictures, "-w", weights, "--scale", "4"], "toy x2.*x4")
+
+
+def test_version_and_help():
+    assert jaxsr("--version") == (0, f"jaxsr {__version__}\n", "")
+    code, output, _ = jaxsr("--help")
+    assert code == 0 and all(command in output for command in ("train", "upscale", "evaluate"))
+    assert jaxsr("train", "--help")[0] == 0
+    assert jaxsr("no-such-command")[0] == 2

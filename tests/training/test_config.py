@@ -1,0 +1,295 @@
+"""Configs: TOML in and out, overrides, refusals that name the field, and those that ship."""
+
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import msgspec
+import numpy as np
+import pytest
+import tomli_w
+from toy import run_steps, toy_batch
+
+from jaxsr.imaging.degrade import Bicubic
+from jaxsr.networks.discriminators import UNetDiscriminatorSN
+from jaxsr.networks.generators import SRVGGNetCompact
+from jaxsr.training.config import (
+    Config,
+    degradation,
+    discriminator,
+    dump_config,
+    generator,
+    load_config,
+    make_config,
+)
+
+CONFIGS = sorted((Path(__file__).parents[2] / "configs").glob("*.toml"))
+
+
+def tree(**sections) -> dict:
+    """The least config, sections replaced or (None) removed."""
+    least = {
+        "generator": {"name": "compact", "scale": 2},
+        "loss": {"pixel": {"l1": 1.0}},
+        "data": {"train": "photographs"},
+        "train": {"steps": 10},
+    }
+    return {name: section for name, section in (least | sections).items() if section is not None}
+
+
+UNET = {"name": "unet", "num_features": 4}
+GAME = {"pixel": {"l1": 1.0}, "adversarial": {"weight": 0.1}}
+GAN = {"discriminator": UNET, "loss": GAME}
+
+
+def write(path, **sections) -> Path:
+    path.write_text(tomli_w.dumps(tree(**sections)))
+    return path
+
+
+def test_the_least_config_takes_the_stated_defaults():
+    config = make_config(tree())
+    assert generator(config) == SRVGGNetCompact(scale=2)
+    assert discriminator(config) is None
+    assert degradation(config) == Bicubic(scale=2, levels=255)
+    assert (config.optim.name, config.optim.lr, config.optim.betas) == ("adam", 2e-4, (0.9, 0.99))
+    assert (config.train.batch_size, config.train.seed, config.train.pixel_steps) == (16, 0, 0)
+    assert (config.data.crop, config.data.workers, config.data.cache) == (128, 0, "none")
+    assert config.loss.adversarial is None and config.eval.best == "psnr_y"
+
+
+def test_a_file_is_read(tmp_path):
+    path = write(
+        tmp_path / "a.toml", **GAN, data={"train": ["é", "b"]}, degrade={"kind": "bicubic"}
+    )
+    config = load_config(path)
+    assert config.data.train == ("é", "b")
+    assert discriminator(config) == UNetDiscriminatorSN(num_features=4)
+    assert config == make_config(tree(**GAN, data={"train": ["é", "b"]}))
+
+
+@pytest.mark.parametrize(
+    "override, section, field, value",
+    [
+        ("train.steps=7", "train", "steps", 7),
+        ("optim.lr = 1e-3", "optim", "lr", 1e-3),
+        ("data.train=DIV2K/HR", "data", "train", "DIV2K/HR"),
+        ("data.train= a b=c ", "data", "train", "a b=c"),
+        ('data.train=["a", "b"]', "data", "train", ("a", "b")),
+        ('train.init="2024"', "train", "init", "2024"),
+        ("generator.num_convs=3", "generator", "num_convs", 3),
+        ("loss.pixel.l2=0.5", "loss", "pixel", {"l1": 1.0, "l2": 0.5}),
+        ("eval.every=5", "eval", "every", 5),  # a section that the file has not
+    ],
+)
+def test_an_override(tmp_path, override, section, field, value):
+    config = load_config(write(tmp_path / "a.toml"), overrides=[override])
+    of = getattr(config, section)
+    assert (of[field] if isinstance(of, dict) else getattr(of, field)) == value
+
+
+def test_the_last_override_holds(tmp_path):
+    overrides = ["train.steps=7", "train.steps=8"]
+    assert load_config(write(tmp_path / "a.toml"), overrides=overrides).train.steps == 8
+
+
+@pytest.mark.parametrize(
+    "override, words",
+    [
+        ("train.steps", "--set train.steps: wanted section.key=value"),
+        ("steps=3", "--set steps=3: wanted section.key=value"),
+        ("train.=3", "wanted section.key=value"),
+        ("train.steps.more=3", "steps is a value, not a section"),
+        ("train.step=3", "train.step: no such key; did you mean 'steps'"),
+        ("train.steps=many", "train.steps: Expected `int`, got `str`"),
+    ],
+)
+def test_a_bad_override_is_refused(tmp_path, override, words):
+    with pytest.raises(ValueError, match=words):
+        load_config(write(tmp_path / "a.toml"), overrides=[override])
+
+
+def test_a_file_that_is_no_config(tmp_path):
+    with pytest.raises(ValueError, match="no config at .*missing.toml; name a TOML file"):
+        load_config(tmp_path / "missing.toml")
+    for content in (b"[train\n", b"\xff\xfe"):
+        (tmp_path / "bad.toml").write_bytes(content)
+        with pytest.raises(ValueError, match="bad.toml is not TOML"):
+            load_config(tmp_path / "bad.toml")
+
+
+PERCEPTUAL = {"weights": "vgg.safetensors", "layers": {"conv5_4": 1.0}}
+
+REFUSED = {
+    # unknown keys, at each level
+    "trian: no such key; did you mean 'train'": {"trian": {}},
+    "optim.learn_rate: no such key; did you mean": {"optim": {"learn_rate": 1}},
+    "loss.perceptual.layer: no such key; did you mean 'layers'": {
+        "loss": {"perceptual": {**PERCEPTUAL, "layer": 1}}
+    },
+    "loss.adversarial.weigth: no such key; did you mean 'weight'": {
+        "loss": {"adversarial": {"weigth": 1.0}}
+    },
+    "loss.penalty.evry: no such key; did you mean 'every'": {
+        "loss": {"penalty": {"kind": "r1", "evry": 1}}
+    },
+    "loss.pixel.l3: no such key; did you mean 'l[12]'": {"loss": {"pixel": {"l3": 1.0}}},
+    "generator: unknown network 'compct'; did you mean 'compact'": {
+        "generator": {"name": "compct", "scale": 2}
+    },
+    "generator: unknown field of compact 'num_conv'; did you mean 'num_convs'": {
+        "generator": {"name": "compact", "scale": 2, "num_conv": 1}
+    },
+    "discriminator: unknown network 'unte'; did you mean 'unet'": {
+        **GAN,
+        "discriminator": {"name": "unte"},
+    },
+    "degrade.kind: got 'bicubc', wanted one of bicubic": {"degrade": {"kind": "bicubc"}},
+    "degrade.kind: got None": {"degrade": {"levels": 255}},
+    "degrade.level: no such key; did you mean 'levels'": {
+        "degrade": {"kind": "bicubic", "level": 1}
+    },
+    "degrade.scale: no such key": {"degrade": {"kind": "bicubic", "scale": 2}},
+    # wrong types and ranges
+    "train.steps: Expected `int`, got `str`": {"train": {"steps": "ten"}},
+    "train.steps: Expected `int` >= 1": {"train": {"steps": 0}},
+    "train: Expected `object`, got `int`": {"train": 3},
+    "train: Object missing required field `steps`": {"train": {}},
+    "config: Object missing required field `data`": {"data": None},
+    "optim.betas: Expected `array` of length 2": {"optim": {"betas": [0.9]}},
+    "optim.schedule: Invalid enum value 'linear'": {"optim": {"schedule": "linear"}},
+    "optim.ema: Expected `float` < 1": {"optim": {"ema": 1.0}},
+    "loss.adversarial.kind: Invalid enum value 'gan'": {
+        "loss": {"adversarial": {"kind": "gan", "weight": 1.0}}
+    },
+    "generator: .*num_features": {
+        "generator": {"name": "compact", "scale": 2, "num_features": "x"}
+    },
+    "generator: got scale 5": {"generator": {"name": "compact", "scale": 5}},
+    "degrade: Expected `int`, got `str` - at `..levels`": {
+        "degrade": {"kind": "bicubic", "levels": "x"}
+    },
+    # rules across fields
+    "loss: got no term; wanted one at least": {"loss": {}},
+    "data.crop: got 33, wanted a multiple of generator.scale = 2": {
+        "data": {"train": "x", "crop": 33}
+    },
+    "loss.perceptual: VGG sees 1 or 3 channels, got generator.channels = 4": {
+        "generator": {"name": "compact", "scale": 2, "channels": 4},
+        "loss": {"perceptual": PERCEPTUAL},
+    },
+    "train.pixel_steps: the pixel stage has no loss": {
+        "discriminator": UNET,
+        "loss": {"adversarial": {"weight": 1.0}},
+        "train": {"steps": 10, "pixel_steps": 5},
+    },
+    "optim.schedule: multistep needs optim.milestones": {"optim": {"schedule": "multistep"}},
+    "optim.schedule: cosine_restarts needs optim.period": {
+        "optim": {"schedule": "cosine_restarts"}
+    },
+    "discriminator: got it without loss.adversarial": {"discriminator": UNET},
+    "loss.adversarial: got it without discriminator": {"loss": GAME},
+    "train.pixel_steps: got it without loss.adversarial": {
+        "train": {"steps": 10, "pixel_steps": 5}
+    },
+    "loss.penalty: got it without loss.adversarial": {
+        "loss": {"pixel": {"l1": 1.0}, "penalty": {"kind": "r1"}}
+    },
+    "discriminator.channels: got 3, wanted generator.channels = 1": {
+        **GAN,
+        "generator": {"name": "compact", "scale": 2, "channels": 1},
+    },
+    "data.crop: got 20, wanted a multiple of 8 from 8 on for UNetDiscriminatorSN": {
+        **GAN,
+        "data": {"train": "x", "crop": 20},
+    },
+    "data.crop: got 30, wanted a multiple of 1 from 32 on for VGGStyleDiscriminator": {
+        **GAN,
+        "discriminator": {"name": "vgg_style"},
+        "data": {"train": "x", "crop": 30},
+    },
+}
+
+
+@pytest.mark.parametrize("words", REFUSED)
+def test_a_refusal_names_the_field(words):
+    with pytest.raises(ValueError, match=f"^{words}"):
+        make_config(tree(**REFUSED[words]))
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+def test_what_ships_survives_being_written(path, tmp_path):
+    config = load_config(path)
+    copy = tmp_path / "config.toml"
+    copy.write_text(dump_config(config), encoding="utf-8")
+    assert load_config(copy) == config
+    assert "max_skipped" in copy.read_text()  # defaults are written out
+
+
+def test_zeros_and_empty_lists_survive_being_written(tmp_path):
+    sections = {"degrade": {"kind": "bicubic", "levels": 0}, "eval": {"images": 0}}
+    config = make_config(tree(**sections, optim={"lr": 0.0, "d_lr": 0.0, "min_lr": 0.0}))
+    (tmp_path / "config.toml").write_text(dump_config(config))
+    assert load_config(tmp_path / "config.toml") == config
+    assert (degradation(config).levels, config.eval.images, config.optim.d_lr) == (0, 0, 0.0)
+
+
+def test_all_the_configs_of_the_readme_are_there():
+    assert {path.stem for path in CONFIGS} == {
+        "quickstart",
+        *("srresnet_x4", "srgan_x4", "msrresnet_x4", "msrgan_x4", "rrdbnet_x4", "esrgan_x4"),
+        "compact_x4",
+    }
+
+
+SMALL = {
+    "compact": {"num_convs": 1},
+    "msrresnet": {"num_blocks": 1},
+    "srresnet": {"num_blocks": 1},
+    "rrdbnet": {"num_blocks": 1, "growth": 2},
+}
+
+
+def shrunk(config: Config) -> Config:
+    """The same recipe with the smallest networks, crops and batch."""
+    toy = msgspec.to_builtins(config)
+    toy["generator"] |= {"num_features": 4} | SMALL[config.generator["name"]]
+    if config.discriminator:
+        toy["discriminator"] |= {"num_features": 2}
+    toy["data"]["crop"] = 32
+    toy["train"]["batch_size"] = 2
+    return make_config(toy)
+
+
+def narrow_vgg19() -> dict:
+    """VGG19 two channels wide."""
+    names = [f"conv{b}_{i}" for b, n in enumerate((2, 2, 4, 4, 4), 1) for i in range(1, n + 1)]
+    rng = np.random.default_rng(0)
+    widths = [3] + [2] * len(names)
+    return {
+        name: {
+            "kernel": jnp.asarray(rng.normal(size=(3, 3, width, 2)) / 3, jnp.float32),
+            "bias": jnp.full(2, 0.1),
+        }
+        for name, width in zip(names, widths, strict=False)
+    }
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+def test_what_ships_takes_a_step_of_each_stage(path):
+    config = shrunk(load_config(path))
+    vgg = narrow_vgg19() if config.loss.perceptual else None
+    stages = [True, False] if config.train.pixel_steps else [False]
+    for pixel_only in stages:
+        with jax.debug_key_reuse(False):
+            _, (metrics,) = run_steps(
+                config, 1, pixel_only=pixel_only, vgg=vgg, batches=[toy_batch(config)]
+            )
+        terms = {*config.loss.pixel, "g_loss", "g_grad_norm", "lr", "skipped"}
+        if not pixel_only:
+            terms |= {"perceptual"} if vgg else set()
+            game = {"g_adversarial", "d_loss", "d_real", "d_fake", "d_grad_norm", "d_lr"}
+            terms |= game if config.loss.adversarial else set()
+        assert set(metrics) == terms
+        assert np.all(np.isfinite(list(metrics.values()))) and metrics["skipped"] == 0
+        assert metrics["g_grad_norm"] > 0
