@@ -38,11 +38,11 @@ def train(
 ) -> Generator[Record, None, None]:
     """Train in `run_dir`, from its newest checkpoint on, and yield a record of each thing done.
 
-    Each record names its `event`: `data`, `cache`, `start`, `baseline` (bicubic),
-    `step` (its metrics, handed out one step late), `unreadable`, `eval`, `save`, `preempted`, `end`. Closing the
-    generator between two records saves first. Raises ValueError for what was asked wrongly,
-    before anything is written, and FloatingPointError after `train.max_skipped` non-finite steps
-    in a row, when it has saved.
+    Each record names its `event`: `data`, `cache`, `start`, `baseline` (bicubic, at step 0), `step`
+    (its metrics, handed out one step late), `unreadable`, `eval`, `save`, `preempted`, `end`.
+    Closing the generator between two records saves first. Raises ValueError for what was asked
+    wrongly, before anything is written, and FloatingPointError after `train.max_skipped`
+    non-finite steps in a row, when it has saved.
     """
     mesh = mesh or meshes.make_mesh()
     meshes.check_batch(mesh, config.train.batch_size, config.train.accumulate)
@@ -161,7 +161,7 @@ class _Run:
         )
         try:
             yield from log.write([self._record("start", steps=train.steps)])
-            if self.examples:
+            if self.examples and self.step == 0:
                 yield from log.write([self._baseline()])
             preempted = False
             while self.step < train.steps and not preempted:

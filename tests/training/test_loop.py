@@ -81,6 +81,7 @@ def test_tells_what_it_does_in_order(whole):
     assert [(r["event"], r.get("step")) for r in told] == [
         ("data", None),
         ("start", 0),
+        ("baseline", 0),
         ("step", 1),
         ("step", 2),
         ("step", 3),

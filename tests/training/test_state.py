@@ -167,6 +167,7 @@ def test_given_weights_take_the_place_of_fresh_ones_and_survive(devices):
     start, twin = (w.replace(stats=jax.tree.map(lambda x: x + 0.5, w.stats)) for w in (start, twin))
     state = init_state(config, make_mesh(devices=devices), start=start)
     averaged = ema_weights(config, state)
+    assert jax.tree.structure(averaged) == jax.tree.structure(twin)
     g, ema, stats = donated((state.g.params, state.ema, state.g.stats))
     assert all(leaf.is_deleted() for leaf in jax.tree.leaves(averaged))
     assert_equal(start, twin)
