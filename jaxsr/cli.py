@@ -3,6 +3,7 @@
 import contextlib
 import json
 import math
+import os
 import signal
 import traceback
 from collections.abc import Iterator
@@ -43,12 +44,20 @@ def _complain(sentence: str) -> None:
 
 
 class _Stop:
-    """The first SIGINT or SIGTERM is noted; the second does what it always does."""
+    """The first SIGINT or SIGTERM is noted; the second does what it always does.
+
+    In a run of many processes JAX notes SIGTERM itself and finds a step after which all of them
+    stop, so there SIGINT is noted and handed on as SIGTERM.
+    """
 
     signal: int | None = None
 
+    def __init__(self, *, distributed: bool):
+        self._distributed = distributed
+
     def __enter__(self):
-        self._before = {s: signal.signal(s, self._note) for s in (signal.SIGINT, signal.SIGTERM)}
+        noted = [signal.SIGINT] if self._distributed else [signal.SIGINT, signal.SIGTERM]
+        self._before = {each: signal.signal(each, self._note) for each in noted}
         return self
 
     def __exit__(self, *_: Any) -> None:
@@ -58,6 +67,8 @@ class _Stop:
     def _note(self, number: int, frame: Any) -> None:
         self.signal = number
         self.__exit__()
+        if self._distributed:
+            os.kill(os.getpid(), signal.SIGTERM)
 
 
 @app.command()
@@ -95,9 +106,8 @@ def train(
                 "--coordinator, --processes and --process-id need --distributed; add it"
             )
         records = train_(settings, run)
-        # In a run of many processes JAX notes SIGTERM and agrees on the step to stop after.
         with (
-            _Stop() if not distributed else contextlib.nullcontext() as stop,
+            _Stop(distributed=distributed) as stop,
             contextlib.closing(records),
             _Display(run, every=settings.train.log_every, shown=mesh.first_process()) as display,
         ):
@@ -105,9 +115,9 @@ def train(
             for record in records:
                 event = record["event"]
                 display.show(record)
-                if stop and stop.signal:
+                if stop.signal and not distributed:
                     break
-    if stop and stop.signal:
+    if stop.signal:
         err.print("stopped; the same command goes on from here")
         raise typer.Exit(128 + stop.signal)
     if event == "preempted":
@@ -193,9 +203,10 @@ def _line(record: dict[str, Any], run: Path) -> str:
         figures = (f"{name} {record[name]:.3f}" for name in ("psnr_y", "ssim_y", "psnr_rgb"))
         what = "bicubic" if event == "baseline" else f"step {record['step']}"
         return f"{what}: {'  '.join(figures)}"
-    if event == "end" and record["best"]:
-        best = record["best"]
-        return f"best {best['metric']} {best['value']:.3f} at step {best['step']}"
+    if event == "end":
+        best, count = record["best"], record["unreadable"]
+        told = [f"best {best['metric']} {best['value']:.3f} at step {best['step']}"] if best else []
+        return "\n".join(told + ([f"{count} pictures were unreadable"] if count else []))
     return ""
 
 

@@ -7,7 +7,7 @@ import pytest
 from toy_run import PIXEL, environment, waves, write_config
 
 GUARD = """
-import ipaddress, socket, sys
+import ipaddress, os, socket, sys
 
 def local(host):
     try:
@@ -19,7 +19,8 @@ def guarded(function, host_of):
     def guard(*arguments, **options):
         host = host_of(*arguments)
         if not local(host):
-            sys.exit(f"NETWORK: {host}")
+            print(f"NETWORK: {host}", file=sys.stderr, flush=True)
+            os._exit(1)  # also from a thread
         return function(*arguments, **options)
     return guard
 
@@ -57,6 +58,7 @@ CALLS = [
     'socket.getaddrinfo("example.org", 443)',
     'socket.socket().connect(("192.0.2.1", 9))',
     'socket.socket(type=socket.SOCK_DGRAM).sendto(b"", ("192.0.2.1", 9))',
+    'import threading; threading.Thread(target=socket.getaddrinfo, args=("a.org", 1)).start()',
     'import urllib.request; urllib.request.urlopen("http://example.org")',
 ]
 

@@ -8,8 +8,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from jaxsr.imaging import files
-from jaxsr.imaging.color import from_float, to_float
+from jaxsr.imaging import color, files
 from jaxsr.imaging.find import find
 from jaxsr.imaging.resize import resize
 from jaxsr.inference.upscale import upscale
@@ -72,23 +71,32 @@ def run_job(weights: Weights, items: Sequence[Item]) -> Iterator[dict[str, Any]]
             picture = upscale_picture(network, weights, files.read(source))
             target.parent.mkdir(parents=True, exist_ok=True)
             files.write(target, picture)
-        except (ValueError, OSError) as problem:  # this file's fault; the others go on
-            error = str(problem)
+        # This file's fault, or it was too large for the device: the others go on.
+        except (ValueError, OSError, jax.errors.JaxRuntimeError) as problem:
+            error = f"{source} -> {target}: {str(problem).splitlines()[0]}"
         seconds = time.monotonic() - start
         yield {"input": str(source), "output": str(target), "seconds": seconds, "error": error}
 
 
 def upscale_picture(network, weights: Weights, picture: files.Picture) -> files.Picture:
-    """The picture by `network(weights, image)`; grey stays grey, alpha is enlarged bicubically."""
+    """The picture by `network(weights, image)`; alpha is enlarged bicubically.
+
+    Grey stays grey also through an RGB network; a grey network makes an RGB picture grey, as it was
+    trained.
+    """
     pixels, alpha = picture.pixels, picture.alpha
     if alpha is not None:
         pixels = fill_transparent(pixels, alpha)
+    if weights.arch.channels == 1:
+        pixels = color.grey(pixels)
     grey = pixels.shape[-1] == 1 and weights.arch.channels == 3
     sr = np.asarray(network(weights, pixels.repeat(3, axis=-1) if grey else pixels))
     if grey:
-        sr = from_float(to_float(sr).mean(axis=-1, keepdims=True), pixels.dtype)
+        sr = color.from_float(color.to_float(sr).mean(axis=-1, keepdims=True), pixels.dtype)
     if alpha is not None:
-        alpha = from_float(resize(to_float(alpha), sr.shape[:2], method="bicubic"), alpha.dtype)
+        alpha = color.from_float(
+            resize(color.to_float(alpha), sr.shape[:2], method="bicubic"), alpha.dtype
+        )
     return files.Picture(sr, alpha, picture.icc, picture.exif)
 
 
@@ -98,8 +106,8 @@ def fill_transparent(pixels: np.ndarray, alpha: np.ndarray) -> np.ndarray:
     Colours are averaged with alpha as weight over ever larger squares, and each transparent pixel
     takes the smallest square that holds something visible.
     """
-    weight = to_float(alpha).astype(np.float64)
-    filled, missing = to_float(pixels).astype(np.float64) * (alpha > 0), alpha[..., 0] == 0
+    weight = color.to_float(alpha).astype(np.float64)
+    filled, missing = color.to_float(pixels).astype(np.float64) * (alpha > 0), alpha[..., 0] == 0
     if missing.all():
         return np.zeros_like(pixels)
     colour, factor = filled * weight, 1
@@ -110,7 +118,7 @@ def fill_transparent(pixels: np.ndarray, alpha: np.ndarray) -> np.ndarray:
         seen = missing & (share[..., 0] > 0)
         filled[seen] = colour[y][:, x][seen] / share[seen]
         missing &= ~seen
-    return np.where(alpha > 0, pixels, from_float(filled, pixels.dtype))
+    return np.where(alpha > 0, pixels, color.from_float(filled, pixels.dtype))
 
 
 def _halve(image: np.ndarray) -> np.ndarray:

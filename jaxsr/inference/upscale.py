@@ -10,9 +10,10 @@ from jaxsr.networks.weights import Weights
 
 
 def upscale(weights: Weights, image: jax.Array, *, clip: bool = False) -> jax.Array:
-    """Super-resolve pictures: [..., H, W, C] -> [..., scale * H, scale * W, C] of the same dtype.
+    """Super-resolve pictures: [..., H, W, C] -> [..., scale * H, scale * W, C].
 
-    Floats are RGB (or grey, C = 1) in [0, 1] and come back unclipped, so that the result can be
+    Floats are RGB (or grey, C = 1) in [0, 1] and come back in their dtype (float64 as float32),
+    unclipped, so that the result can be
     differentiated; `clip=True` clips it. uint8 and uint16 come back rounded to nearest. Pure: it
     may stand inside `jax.jit`, `jax.vmap` and `jax.grad`. Raises ValueError for another dtype or
     channel count.

@@ -1,5 +1,7 @@
 """Discriminators: [N, H, W, channels] in [0, 1] -> float32 logits, [N, 1] or one for each pixel.
 
+The last layer computes in float32: logits rounded to bfloat16 would carry 8 bits.
+
 `min_size` is the least side of a picture that each takes, `multiple` what must divide both sides.
 """
 
@@ -100,7 +102,7 @@ class UNetDiscriminatorSN(nn.Module):
         y = spectral(upsample_bilinear(y, 2), 5, 2) + x1
         y = spectral(upsample_bilinear(y, 2), 6, 1) + x0
         y = spectral(spectral(y, 7, 1), 8, 1)
-        return Conv(1, dtype=self.dtype, name="conv9")(y).astype(jnp.float32)
+        return Conv(1, name="conv9")(y.astype(jnp.float32))
 
 
 def _normed_conv(conv: Conv, x: Array, *, axis_name: str | None, train: bool) -> Array:
@@ -116,7 +118,7 @@ def _classify(x: Array, *, size: int, hidden: int, dtype: Any) -> Array:
     # PyTorch flattens [C, H, W]; the same order lets its linear weights serve here unaltered.
     x = x.transpose(0, 3, 1, 2).reshape(x.shape[0], -1)
     x = leaky_relu(Dense(hidden, dtype, name="linear1")(x), 0.2)
-    return Dense(1, dtype, name="linear2")(x).astype(jnp.float32)
+    return Dense(1, jnp.float32, name="linear2")(x.astype(jnp.float32))
 
 
 DISCRIMINATORS = {

@@ -1,5 +1,7 @@
 """Generators: [N, H, W, channels] in [0, 1] -> float32 [N, sH, sW, channels], not clipped.
 
+The last layer computes in float32: a picture rounded to bfloat16 would have steps of a level.
+
 Built only from the pieces of `layers`, which know how rows and columns lie. Every generator has a
 field `axis_name`, the mesh axis that batch statistics are averaged over, so that a caller can
 `clone(axis_name=...)` any of them, and takes `train`; only those with batch normalisation use them.
@@ -60,8 +62,8 @@ class MSRResNet(nn.Module):
             y = conv(self.num_features * factor**2, name=f"upconv{i}")(y)
             y = leaky_relu(pixel_shuffle(y, factor), 0.1)
         y = leaky_relu(conv(self.num_features, name="conv_hr")(y), 0.1)
-        y = conv(self.channels, name="conv_last")(y)
-        return y.astype(jnp.float32) + upsample_bilinear(x.astype(jnp.float32), self.scale)
+        y = conv(self.channels, dtype=jnp.float32, name="conv_last")(y.astype(jnp.float32))
+        return y + upsample_bilinear(x.astype(jnp.float32), self.scale)
 
 
 class ResidualBlock(nn.Module):
@@ -104,7 +106,8 @@ class SRResNet(nn.Module):
         for i, factor in enumerate(SHUFFLES[self.scale], 1):
             y = conv(self.num_features * factor**2, name=f"upconv{i}")(y)
             y = PReLU(shared=True, name=f"act_up{i}")(pixel_shuffle(y, factor))
-        return conv(self.channels, kernel_size=9, name="conv_last")(y).astype(jnp.float32)
+        last = Conv(self.channels, kernel_size=9, name="conv_last")
+        return last(y.astype(jnp.float32))
 
 
 class NormedBlock(nn.Module):
@@ -159,8 +162,8 @@ class RRDBNet(nn.Module):
         for i in range(1, 4 if self.scale == 8 else 3):
             y = leaky_relu(conv(name=f"conv_up{i}")(upsample_nearest(y, 2)), 0.2)
         y = leaky_relu(conv(name="conv_hr")(y), 0.2)
-        y = Conv(self.channels, dtype=self.dtype, name="conv_last")(y)
-        return crop(y.astype(jnp.float32), height * self.scale, width * self.scale)
+        y = Conv(self.channels, name="conv_last")(y.astype(jnp.float32))
+        return crop(y, height * self.scale, width * self.scale)
 
 
 class RRDB(nn.Module):
@@ -219,9 +222,8 @@ class SRVGGNetCompact(nn.Module):
         y = self._activate(conv(self.num_features, name="conv_first")(x), "act_first")
         for i in range(self.num_convs):
             y = self._activate(conv(self.num_features, name=f"conv_{i}")(y), f"act_{i}")
-        y = conv(self.channels * self.scale**2, name="conv_last")(y)
-        y = pixel_shuffle(y, self.scale).astype(jnp.float32)
-        return y + upsample_nearest(x.astype(jnp.float32), self.scale)
+        y = Conv(self.channels * self.scale**2, name="conv_last")(y.astype(jnp.float32))
+        return pixel_shuffle(y, self.scale) + upsample_nearest(x.astype(jnp.float32), self.scale)
 
     def _activate(self, x: Array, name: str) -> Array:
         if self.activation == "prelu":

@@ -74,12 +74,14 @@ def make_arch(registry: Mapping[str, type[nn.Module]], spec: Mapping[str, Any]) 
     return registry[name](**values)
 
 
-def arch_spec(arch: nn.Module) -> dict[str, Any]:
-    """Return the complete spec of a generator: `make_arch(GENERATORS, arch_spec(arch)) == arch`."""
-    for name, cls in GENERATORS.items():
+def arch_spec(
+    arch: nn.Module, *, registry: Mapping[str, type[nn.Module]] = GENERATORS
+) -> dict[str, Any]:
+    """Return the complete spec of a network: `make_arch(registry, arch_spec(arch)) == arch`."""
+    for name, cls in registry.items():
         if type(arch) is cls:
             return {"name": name} | {field: getattr(arch, field) for field in _field_types(cls)}
-    raise ValueError(f"{type(arch).__name__} is no generator; known are {', '.join(GENERATORS)}")
+    raise ValueError(f"{type(arch).__name__} is unknown; known are {', '.join(registry)}")
 
 
 def _field_types(cls: type[nn.Module]) -> dict[str, Any]:

@@ -46,8 +46,15 @@ class Checkpoints:
     def restore(self, abstract: TrainState) -> tuple[TrainState, dict[str, Any]]:
         """The newest whole checkpoint, placed as `abstract` says, and its note."""
         step = self.latest
-        state: Any = self._orbax.load(step, abstract)
-        note: Any = self._orbax.metadata(step).custom_metadata
+        try:
+            state: Any = self._orbax.load(step, abstract)
+            note: Any = self._orbax.metadata(step).custom_metadata
+        except Exception as error:  # of every kind: tensorstore's, JSON's, the system's
+            folder = Path(self._orbax.directory) / str(step)
+            raise OSError(
+                f"the checkpoint {folder} cannot be read ({type(error).__name__}); remove that "
+                "folder to go on from the one before"
+            ) from error
         return state, note
 
     def save(

@@ -4,6 +4,7 @@ Defaults of a network stand on its module and those of a degradation on its spec
 here.
 """
 
+import dataclasses
 import difflib
 import tomllib
 import types
@@ -19,7 +20,7 @@ from flax import linen as nn
 from jaxsr.imaging.degrade import DEGRADATIONS
 from jaxsr.networks.discriminators import DISCRIMINATORS
 from jaxsr.networks.generators import GENERATORS
-from jaxsr.networks.weights import make_arch
+from jaxsr.networks.weights import arch_spec, make_arch
 from jaxsr.training.losses import PIXEL_LOSSES
 
 Count = Annotated[int, msgspec.Meta(ge=0)]
@@ -83,7 +84,7 @@ class Optim(msgspec.Struct, frozen=True, kw_only=True):
     eps: Weight = 1e-8
     weight_decay: Weight = 0.0  # adamw
     schedule: Literal["constant", "multistep", "cosine", "cosine_restarts"] = "constant"
-    warmup: Count = 0  # steps of linear rise from 0
+    warmup: Count = 0  # steps of linear rise, the first at 1 / warmup
     milestones: tuple[
         Positive, ...
     ] = ()  # multistep: the steps at which the rate is multiplied by factor
@@ -100,8 +101,10 @@ class Train(msgspec.Struct, frozen=True, kw_only=True):
     steps: Positive
     pixel_steps: Count = 0  # the first steps, which train the generator with the pixel terms alone
     batch_size: Positive = 16  # of all devices and processes together
-    accumulate: Positive = 1  # parts that a batch is split into, one after the other
-    seed: Count = 0
+    # Parts that a batch is split into, one after the other; what is taken over a batch (statistics,
+    # the relativistic mean, an iteration of the spectral norm) is then taken over a part.
+    accumulate: Positive = 1
+    seed: Annotated[int, msgspec.Meta(ge=0, lt=2**31)] = 0
     dtype: Literal["float32", "bfloat16"] = "float32"  # of computation; parameters are float32
     init: str | None = None  # weights to start from
     save_every: Positive = 1000
@@ -155,7 +158,7 @@ def make_config(tree: dict[str, Any]) -> Config:
         reason, _, where = str(error).partition(" - at `$")
         field = where.strip(".`") or "config"
         raise ValueError(f"{field}: {reason}; mend it in the config or with --set") from error
-    return _check(config)
+    return _resolve(config)
 
 
 def dump_config(config: Config) -> str:
@@ -185,7 +188,7 @@ def _network(section: str, registry: dict[str, type[nn.Module]], spec: dict[str,
 def degradation(config: Config) -> Any:
     """The spec that `jaxsr.imaging.degrade.degrade` takes."""
     fields = dict(config.degrade)
-    kind = fields.pop("kind", None)
+    kind = fields.pop("kind", "bicubic")
     if kind not in DEGRADATIONS:
         raise ValueError(f"degrade.kind: got {kind!r}, wanted one of {', '.join(DEGRADATIONS)}")
     spec = DEGRADATIONS[kind]
@@ -199,19 +202,51 @@ def degradation(config: Config) -> Any:
         raise ValueError(f"degrade: {error}; mend it in the config or with --set") from error
 
 
-def _check(config: Config) -> Config:
+def _resolve(config: Config) -> Config:
+    """The config with the defaults of its networks and degradation written out, once it is sound.
+
+    A run keeps them so: another default in a later version does not change it.
+    """
+    g, d, spec = generator(config), discriminator(config), degradation(config)
+    _check(config, g, d)
+    fields = {k: v for k, v in dataclasses.asdict(spec).items() if k != "scale"}
+    return msgspec.structs.replace(
+        config,
+        generator=arch_spec(g),
+        discriminator=arch_spec(d, registry=DISCRIMINATORS) if d else None,
+        degrade={"kind": config.degrade.get("kind", "bicubic"), **fields},
+    )
+
+
+def _check(config: Config, g: Any, d: Any) -> None:
     """The rules that join several fields."""
-    g, d = generator(config), discriminator(config)
-    degradation(config)
     loss, train = config.loss, config.train
     for name in loss.pixel:
         if name not in PIXEL_LOSSES:
             raise ValueError(_unknown(f"loss.pixel.{name}", name, list(PIXEL_LOSSES)))
     if not (loss.pixel or loss.perceptual or loss.adversarial):
         raise ValueError("loss: got no term; wanted one at least, such as loss.pixel.l1 = 1.0")
+    if not config.data.train:
+        raise ValueError("data.train: got nothing; name a folder, a file or a glob of pictures")
+    if train.steps * train.batch_size > 2**32:
+        raise ValueError(
+            f"train.steps: got {train.steps} of {train.batch_size} examples, wanted at most 2^32 "
+            "examples in a run; lower it"
+        )
     if config.data.crop % g.scale:
         raise ValueError(
             f"data.crop: got {config.data.crop}, wanted a multiple of generator.scale = {g.scale}"
+        )
+    if loss.perceptual and not loss.perceptual.layers:
+        raise ValueError("loss.perceptual.layers: got none; set one, such as { conv5_4 = 1.0 }")
+    least = max(
+        11 if "ssim" in loss.pixel else 1,
+        # Each block of VGG but the first halves the picture.
+        *(2 ** (int(layer[4:5]) - 1) for layer in _vgg_layers(loss)),
+    )
+    if config.data.crop < least:
+        raise ValueError(
+            f"data.crop: got {config.data.crop}, wanted {least} at least for the terms of loss"
         )
     if loss.perceptual and g.channels not in (1, 3):
         raise ValueError(
@@ -224,8 +259,18 @@ def _check(config: Config) -> Config:
         raise ValueError("optim.schedule: multistep needs optim.milestones = [step, ...]")
     if config.optim.schedule == "cosine_restarts" and not config.optim.period:
         raise ValueError("optim.schedule: cosine_restarts needs optim.period = steps")
+    if list(config.optim.milestones) != sorted(set(config.optim.milestones)):
+        raise ValueError(f"optim.milestones: got {config.optim.milestones}, wanted a rising list")
+    if train.pixel_steps > train.steps:
+        raise ValueError(
+            f"train.pixel_steps: got {train.pixel_steps}, wanted at most {train.steps} (train.steps)"
+        )
     _check_players(config, g, d)
-    return config
+
+
+def _vgg_layers(loss: Loss) -> list[str]:
+    layers = loss.perceptual.layers if loss.perceptual else {}
+    return [name for name in layers if name[4:5].isdecimal()]
 
 
 def _check_players(config: Config, g: Any, d: Any) -> None:

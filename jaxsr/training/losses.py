@@ -109,7 +109,8 @@ class Adversarial(NamedTuple):
 ADVERSARIAL = {
     # Goodfellow et al. 2014
     "vanilla": Adversarial(_vanilla_d, _vanilla_g),
-    # Jolicoeur-Martineau 2018 and ESRGAN eq. 1-2, halved as BasicSR does
+    # Jolicoeur-Martineau 2018 and ESRGAN eq. 1-2, halved as BasicSR does; BasicSR also stops the
+    # gradient of D through the mean of the other side, the papers do not
     "relativistic": Adversarial(
         _relativistic, lambda real, fake, mean: _relativistic(fake, real, mean), g_sees_real=True
     ),

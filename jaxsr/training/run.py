@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from jaxsr.imaging.files import replacing
-from jaxsr.training.config import Config, discriminator, dump_config, generator, load_config
+from jaxsr.training.config import Config, dump_config, load_config
 
 CONFIG = "config.toml"
 
@@ -22,7 +22,11 @@ def check_run(config: Config, run_dir: Path) -> None:
                 "name another folder with --run-dir"
             )
         return
-    differing = _differing(load_config(run_dir / CONFIG), config)
+    try:
+        kept = load_config(run_dir / CONFIG)
+    except ValueError as error:
+        raise ValueError(f"{run_dir / CONFIG}, which the run keeps: {error}") from error
+    differing = _differing(kept, config)
     if differing:
         raise ValueError(
             f"{run_dir} holds a run of another network: {'; '.join(differing)}; "
@@ -30,19 +34,22 @@ def check_run(config: Config, run_dir: Path) -> None:
         )
 
 
+def has_checkpoint(run_dir: Path) -> bool:
+    """Whether there is something to go on from, without opening it."""
+    return any((run_dir / "checkpoints").glob("[0-9]*"))
+
+
 def write_config(config: Config, run_dir: Path) -> None:
     """Keep the resolved config in the run directory, whole or not at all."""
     run_dir.mkdir(parents=True, exist_ok=True)
     with replacing(run_dir / CONFIG) as temporary:
-        temporary.write_text(dump_config(config))
+        temporary.write_text(dump_config(config), encoding="utf-8")
 
 
 def _differing(was: Config, now: Config) -> list[str]:
     """The differing fields of those that shape the saved state, with both values."""
     pairs: dict[str, Any] = {"optim.name": (was.optim.name, now.optim.name)}
-    for section, network in (("generator", generator), ("discriminator", discriminator)):
+    for section in ("generator", "discriminator"):
         old, new = getattr(was, section) or {}, getattr(now, section) or {}
-        # A default that is written out changes nothing.
-        for field in {**old, **new} if network(was) != network(now) else ():
-            pairs[f"{section}.{field}"] = (old.get(field), new.get(field))
+        pairs |= {f"{section}.{k}": (old.get(k), new.get(k)) for k in {**old, **new}}
     return [f"{name} was {a!r} and is {b!r}" for name, (a, b) in pairs.items() if a != b]

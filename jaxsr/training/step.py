@@ -89,8 +89,8 @@ def make_local_step(config: Config, mesh: Mesh, *, pixel_only: bool) -> Step:
             total = _weighted(terms, config.loss.pixel)
             if perceptual:
                 terms["perceptual"] = losses.feature_distance(
-                    vgg_features(vgg, sr, tuple(perceptual.layers), dtype=dtype),
-                    vgg_features(vgg, part["target"], tuple(perceptual.layers), dtype=dtype),
+                    vgg_features(vgg, sr, tuple(perceptual.layers)),
+                    vgg_features(vgg, part["target"], tuple(perceptual.layers)),
                     layers=perceptual.layers,
                     criterion=perceptual.criterion,
                 )

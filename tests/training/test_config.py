@@ -275,7 +275,17 @@ def narrow_vgg19() -> dict:
     }
 
 
-@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+# Their discriminators and second stage take longest to compile; the parts are tested elsewhere.
+SLOW = ("esrgan_x4", "msrgan_x4")
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        pytest.param(path, id=path.stem, marks=[pytest.mark.slow] if path.stem in SLOW else [])
+        for path in CONFIGS
+    ],
+)
 def test_what_ships_takes_a_step_of_each_stage(path):
     config = shrunk(load_config(path))
     vgg = narrow_vgg19() if config.loss.perceptual else None

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from flax.traverse_util import flatten_dict
 from jax import export
-from toy import GAN, PIXEL, run_steps, toy_batch, toy_config
+from toy import GAN, PIXEL, run_steps, start_state, toy_batch, toy_config
 
 from jaxsr.training import mesh as meshes
-from jaxsr.training.state import abstract_state, init_state
+from jaxsr.training.state import abstract_state
 from jaxsr.training.step import make_local_step, make_step
 
 
@@ -62,7 +62,7 @@ def test_eight_devices_step_as_one(name):
         assert a == pytest.approx(b, rel=2e-4, abs=2e-5)
     for part in ("g", "d", "ema"):
         assert largest_difference(getattr(one, part), getattr(eight, part)) < 2e-5
-    start = init_state(config, meshes.make_mesh(devices=1))
+    start = start_state(config)
     assert largest_difference(start.g.params, one.g.params) > 1e-4  # there was something to compare
 
 
@@ -80,7 +80,7 @@ def test_parts_of_a_batch_step_as_the_whole():
 def test_each_stage_compiles_once(caplog):
     config = toy_config(steps=6, pixel_steps=3)
     mesh = meshes.make_mesh()
-    state = init_state(config, mesh)
+    state = meshes.replicate(mesh, start_state(config))
     stages = [make_step(config, mesh, pixel_only=only) for only in (True, False)]
     with caplog.at_level(logging.WARNING), jax.log_compiles():
         for i in range(6):
@@ -92,7 +92,7 @@ def test_each_stage_compiles_once(caplog):
 
 def test_the_pixel_stage_leaves_the_discriminator_alone():
     config = toy_config(pixel_steps=5)
-    before = init_state(config, meshes.make_mesh(devices=1))
+    before = start_state(config)
     after, metrics = run_steps(config, 1, steps=2, pixel_only=True)
     assert largest_difference(before.d, after.d) == 0.0
     assert largest_difference(before.g.params, after.g.params) > 0.0
@@ -102,7 +102,7 @@ def test_the_pixel_stage_leaves_the_discriminator_alone():
 @pytest.mark.parametrize("kind", ["vanilla", "relativistic", "lsgan", "hinge", "wgan"])
 def test_each_adversarial_loss_moves_both_players(kind):
     config = toy_config(loss=adversarial(kind))
-    before = init_state(config, meshes.make_mesh(devices=1))
+    before = start_state(config)
     after, metrics = run_steps(config, 1)
     still = unmoved(before.g, after.g) | unmoved(before.d, after.d)
     # A difference of logits does not feel what is added to both.
@@ -120,7 +120,7 @@ def test_each_generator_term_moves_the_generator(term):
         vgg = _toy_vgg()
         loss = {"perceptual": {"weights": "unused", "layers": {"conv1_2": 1.0}}}
     config = toy_config(loss=loss, optim={"lr": 1e-3})
-    before = init_state(config, meshes.make_mesh(devices=1))
+    before = start_state(config)
     after, metrics = run_steps(config, 1, steps=2, vgg=vgg, batches=[toy_batch(config)] * 2)
     assert not unmoved(before.g, after.g)
     assert metrics[1][term] < metrics[0][term]
@@ -162,7 +162,7 @@ def test_a_batch_that_is_not_finite_changes_nothing():
     bad["hr"] = bad["hr"].astype(np.float32) / 255
     good = {**bad, "hr": bad["hr"].copy()}
     bad["hr"][3, 2, 1, 0] = np.nan
-    before = jax.device_get(init_state(config, meshes.make_mesh(devices=1)))
+    before = start_state(config)
     after, metrics = run_steps(config, 1, steps=2, batches=[bad, bad])
     for part in ("g", "d", "ema"):
         assert largest_difference(getattr(before, part), getattr(after, part)) == 0.0
@@ -185,7 +185,7 @@ def test_bfloat16_computes_the_same_and_keeps_float32_parameters():
 
 def test_the_averaged_weights_follow_their_closed_form():
     config = toy_config(optim={"ema": 0.9})
-    start = jax.device_get(init_state(config, meshes.make_mesh(devices=1)))
+    start = start_state(config)
     state, _ = run_steps(config, 1)
     wanted = jax.tree.map(lambda a, b: 0.9 * a + 0.1 * b, start.ema, state.g.params)
     assert largest_difference(wanted, state.ema) < 1e-7
@@ -193,7 +193,7 @@ def test_the_averaged_weights_follow_their_closed_form():
 
 def test_clipping_bounds_the_step():
     config = toy_config(loss={"pixel": {"l2": 1e4}}, optim={"lr": 1.0, "clip": 0.5})
-    start = jax.device_get(init_state(config, meshes.make_mesh(devices=1)))
+    start = start_state(config)
     state, metrics = run_steps(config, 1)
     moved = jax.tree.map(lambda a, b: np.sum((a - b) ** 2), start.g.params, state.g.params)
     assert metrics[0]["g_grad_norm"] > 0.5

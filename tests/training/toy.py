@@ -5,7 +5,7 @@ import numpy as np
 
 from jaxsr.training import mesh as meshes
 from jaxsr.training.config import Config, make_config
-from jaxsr.training.state import init_state
+from jaxsr.training.state import TrainState, init_state
 from jaxsr.training.step import make_step
 
 PIXEL = {"pixel": {"l1": 1.0}}
@@ -38,12 +38,24 @@ def toy_batch(config: Config, number: int = 0, seed: int = 0) -> dict[str, np.nd
     return {"hr": hr.astype(np.uint8), "number": number + np.arange(size, dtype=np.uint32)}
 
 
+_STARTS: dict[str, TrainState] = {}
+
+
+def start_state(config: Config) -> TrainState:
+    """The state of step 0 in host memory, made once for each pair of networks."""
+    name = repr((config.generator, config.discriminator, config.optim.name, config.train.seed))
+    if name not in _STARTS:
+        _STARTS[name] = jax.device_get(init_state(config, meshes.make_mesh(devices=1)))
+    return _STARTS[name]
+
+
 def run_steps(
     config: Config, devices: int, steps: int = 1, *, pixel_only=False, vgg=None, batches=None
 ):
     """State and metrics (as floats) of each of `steps` steps from the start."""
     mesh = meshes.make_mesh(devices=devices)
-    state, step = init_state(config, mesh), make_step(config, mesh, pixel_only=pixel_only)
+    state = meshes.replicate(mesh, start_state(config))
+    step = make_step(config, mesh, pixel_only=pixel_only)
     history = []
     for i in range(steps):
         local = batches[i] if batches else toy_batch(config, i * config.train.batch_size)
