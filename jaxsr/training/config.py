@@ -239,11 +239,8 @@ def _check(config: Config, g: Any, d: Any) -> None:
         )
     if loss.perceptual and not loss.perceptual.layers:
         raise ValueError("loss.perceptual.layers: got none; set one, such as { conv5_4 = 1.0 }")
-    least = max(
-        11 if "ssim" in loss.pixel else 1,
-        # Each block of VGG but the first halves the picture.
-        *(2 ** (int(layer[4:5]) - 1) for layer in _vgg_layers(loss)),
-    )
+    # SSIM has a window of 11 pixels; each block of VGG but the first halves the picture.
+    least = max([11 if "ssim" in loss.pixel else 1, *(2 ** (n - 1) for n in _vgg_blocks(loss))])
     if config.data.crop < least:
         raise ValueError(
             f"data.crop: got {config.data.crop}, wanted {least} at least for the terms of loss"
@@ -263,14 +260,14 @@ def _check(config: Config, g: Any, d: Any) -> None:
         raise ValueError(f"optim.milestones: got {config.optim.milestones}, wanted a rising list")
     if train.pixel_steps > train.steps:
         raise ValueError(
-            f"train.pixel_steps: got {train.pixel_steps}, wanted at most {train.steps} (train.steps)"
+            f"train.pixel_steps: got {train.pixel_steps}, wanted at most the {train.steps} steps"
         )
     _check_players(config, g, d)
 
 
-def _vgg_layers(loss: Loss) -> list[str]:
+def _vgg_blocks(loss: Loss) -> list[int]:
     layers = loss.perceptual.layers if loss.perceptual else {}
-    return [name for name in layers if name[4:5].isdecimal()]
+    return [int(name[4]) for name in layers if name[4:5].isdecimal()]
 
 
 def _check_players(config: Config, g: Any, d: Any) -> None:

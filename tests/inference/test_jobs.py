@@ -98,10 +98,18 @@ def test_a_failure_to_write_leaves_what_was_there(pictures, tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["in", "out.jpg"]
 
 
-def test_a_network_of_other_channels_is_an_error_of_the_picture(pictures, tmp_path):
+def test_a_network_of_other_channels_is_an_error_that_names_the_picture(pictures, tmp_path):
     items = plan([pictures / "a.png"], tmp_path / "out.png")
-    (record,) = run_job(repeating(channels=1), items)
-    assert "wanted [..., H, W, 1]" in record["error"] and not items[0].target.exists()
+    (record,) = run_job(repeating(channels=4), items)
+    assert "wanted [..., H, W, 4]" in record["error"] and not items[0].target.exists()
+    assert str(items[0].source) in record["error"]
+
+
+def test_a_grey_network_makes_a_picture_grey(pictures, tmp_path):
+    list(run_job(repeating(channels=1), plan([pictures / "a.png"], tmp_path / "out.png")))
+    with Image.open(pictures / "a.png") as image, Image.open(tmp_path / "out.png") as made:
+        assert made.mode == "L"
+        np.testing.assert_array_equal(np.asarray(made)[::2, ::2], np.asarray(image.convert("L")))
 
 
 @pytest.mark.parametrize("channels", [1, 3])

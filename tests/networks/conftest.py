@@ -22,13 +22,14 @@ def draw() -> Callable[..., dict]:
 
 
 @pytest.fixture
-def conv_dtypes() -> Callable[..., set]:
-    """Return `conv_dtypes(f, *args)`: the dtypes that the convolutions of `f` compute in."""
+def conv_dtypes() -> Callable[..., list]:
+    """Return `conv_dtypes(f, *args)`: the dtype that each convolution of `f` computes in."""
 
-    def conv_dtypes(f, *args) -> set:
+    def conv_dtypes(f, *args) -> list:
         equations = jax.make_jaxpr(f)(*args).eqns
         convs = [e for e in equations if e.primitive.name == "conv_general_dilated"]
-        return {variable.aval.dtype for conv in convs for variable in conv.invars}
+        assert all(conv.invars[0].aval.dtype == conv.invars[1].aval.dtype for conv in convs)
+        return [conv.invars[0].aval.dtype for conv in convs]
 
     return conv_dtypes
 

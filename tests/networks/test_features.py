@@ -53,19 +53,6 @@ def test_grey_pictures_are_repeated_to_three_channels(path):
     np.testing.assert_array_equal(got, wanted)
 
 
-def test_bf16_features_are_nearly_the_same_float32(path, conv_dtypes):
-    params = load_vgg(path, ["relu2_1"])
-    image = jax.random.uniform(jax.random.key(0), (1, 4, 6, 3))
-    full, bf16 = (
-        jax.jit(lambda image, dtype=dtype: vgg_features(params, image, ["relu2_1"], dtype=dtype))
-        for dtype in (jnp.float32, jnp.bfloat16)
-    )
-    y, half = (np.asarray(features(image)["relu2_1"]) for features in (full, bf16))
-    assert conv_dtypes(bf16.__wrapped__, image) == {jnp.dtype(jnp.bfloat16)}
-    assert y.shape == (1, 2, 3, 2) and half.dtype == jnp.float32
-    assert 0 < np.abs(half - y).max() < 0.05 * np.abs(y).max()
-
-
 def test_a_missing_file_is_explained(tmp_path):
     with pytest.raises(ValueError, match=r"loss\.perceptual\.weights.*torchvision\.models\.vgg19"):
         load_vgg(tmp_path / "none.safetensors", ["conv5_4"])

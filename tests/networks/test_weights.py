@@ -93,7 +93,7 @@ def test_specs_are_complete_json_and_rebuild_the_network(name):
 
 
 def test_a_discriminator_has_no_generator_spec():
-    with pytest.raises(ValueError, match="UNetDiscriminatorSN is no generator"):
+    with pytest.raises(ValueError, match="UNetDiscriminatorSN is unknown"):
         arch_spec(DISCRIMINATORS["unet"]())
 
 

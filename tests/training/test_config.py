@@ -145,7 +145,15 @@ REFUSED = {
         "discriminator": {"name": "unte"},
     },
     "degrade.kind: got 'bicubc', wanted one of bicubic": {"degrade": {"kind": "bicubc"}},
-    "degrade.kind: got None": {"degrade": {"levels": 255}},
+    "degrade.kind: got 'blur'": {"degrade": {"kind": "blur"}},
+    "data.crop: got 8, wanted 11 at least": {
+        "data": {"train": "x", "crop": 8},
+        "loss": {"pixel": {"ssim": 1.0}},
+        "discriminator": None,
+    },
+    "train.pixel_steps: got 11": {"train": {"steps": 10, "pixel_steps": 11}},
+    "train.steps: got 1000000000 of 16": {"train": {"steps": 10**9}},
+    "optim.milestones: got": {"optim": {"milestones": [5, 5]}},
     "degrade.level: no such key; did you mean 'levels'": {
         "degrade": {"kind": "bicubic", "level": 1}
     },

@@ -74,15 +74,18 @@ def test_two_processes_train_as_one(config, cache, alone, tmp_path):
     assert ended[0][1].count("training pictures") == 1 and not ended[1][1].count("step")
 
 
-def test_sigterm_stops_both_at_one_step_and_they_go_on(config, cache, tmp_path):
+@pytest.mark.parametrize(
+    ("sent", "codes"), [(signal.SIGTERM, [143, 143]), (signal.SIGINT, [143, 130])]
+)
+def test_a_signal_stops_both_at_one_step_and_they_go_on(config, cache, tmp_path, sent, codes):
     run = tmp_path / "run"
     command = ["train", config, "--run-dir", run, "--set", "train.steps=3000"]
     command += ["--set", "train.save_every=5000", "--set", "eval.every=5000"]
     processes = begin_two(command, cache)
     wait_for(lambda: logged(run) > 5, processes[0])
-    os.kill(processes[1].pid, signal.SIGTERM)
+    os.kill(processes[1].pid, sent)
     ended = [finish(p) for p in processes]
-    assert [code for code, _, _ in ended] == [143, 143], ended
+    assert [code for code, _, _ in ended] == codes, ended
     [saved] = (run / "checkpoints").iterdir()
     step = int(saved.name)
     assert 5 < step < 3000
