@@ -16,7 +16,7 @@ import numpy as np
 from flax.traverse_util import flatten_dict, unflatten_dict
 from jax import Array
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
+from safetensors.numpy import save
 
 from jaxsr.imaging.files import replacing
 from jaxsr.networks.generators import GENERATORS
@@ -116,7 +116,8 @@ def save_weights(
     }
     own = {FORMAT_KEY: str(FORMAT), ARCH_KEY: json.dumps(arch_spec(weights.arch))}
     with replacing(path) as temporary:
-        save_file(arrays, temporary, metadata={**(metadata or {}), **own})
+        # Not `save_file`, whose files nobody but their owner may read.
+        temporary.write_bytes(save(arrays, metadata={**(metadata or {}), **own}))
 
 
 def read_weights(path: str | Path) -> Weights:

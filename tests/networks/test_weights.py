@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
-from jaxsr.networks import weights as module
 from jaxsr.networks.discriminators import DISCRIMINATORS
 from jaxsr.networks.generators import GENERATORS
 from jaxsr.networks.weights import (
@@ -147,13 +146,20 @@ def test_missing_and_truncated_files_are_refused(path):
 
 
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(path, weights, monkeypatch):
-    def half_written(arrays, target, metadata):
-        Path(target).write_bytes(b"half")
+    def half_written(target, content):
+        with target.open("wb") as file:
+            file.write(content[:9])
         raise OSError("disk full")
 
     before = path.read_bytes()
-    monkeypatch.setattr(module, "save_file", half_written)
+    monkeypatch.setattr(Path, "write_bytes", half_written)
     with pytest.raises(OSError, match="disk full"):
         save_weights(path, weights)
     assert path.read_bytes() == before
     assert list(path.parent.iterdir()) == [path]
+
+
+def test_others_may_read_a_file(path):
+    plain = path.parent / "plain"
+    plain.touch()
+    assert path.stat().st_mode == plain.stat().st_mode

@@ -237,6 +237,26 @@ def test_starts_from_other_weights(pictures, tmp_path):
     ):
         next(train(other, tmp_path / "other"))
     assert not (tmp_path / "other").exists()
+    (tmp_path / "w.safetensors").unlink()
+    assert list(train(config, tmp_path / "run"))[-1]["event"] == "end"  # going on needs it no more
+
+
+def test_a_damaged_checkpoint_is_named(config, whole, tmp_path):
+    run = tmp_path / "run"
+    shutil.copytree(whole[1], run)
+    (run / "checkpoints" / "6" / "state" / "_METADATA").write_text("{")
+    with pytest.raises(OSError, match="checkpoints/6 cannot be read .*; remove that folder"):
+        list(train(config, run))
+    shutil.rmtree(run / "checkpoints" / "6")
+    assert [r["step"] for r in train(config, run) if r["event"] == "start"] == [5]
+
+
+def test_a_damaged_config_of_the_run_is_named(config, whole, tmp_path):
+    run = tmp_path / "run"
+    shutil.copytree(whole[1], run)
+    (run / "config.toml").write_text("[train]\nsteps = 1\nkeeps = 2\n")
+    with pytest.raises(ValueError, match=r"run/config\.toml, which the run keeps: train\.keeps"):
+        next(train(config, run))
 
 
 def spoil(monkeypatch, bad):
@@ -279,7 +299,7 @@ def test_an_unreadable_picture_is_told_of_once(tmp_path, paint, truncate):
     told = list(train(pixel_config(folder, train={"steps": 4}), tmp_path / "run"))
     [bad] = [r for r in told if r["event"] == "unreadable"]
     assert bad["path"] == str(folder / "broken.png") and "not a readable picture" in bad["reason"]
-    assert told[-1]["event"] == "end"
+    assert (told[-1]["event"], told[-1]["unreadable"]) == ("end", 1)
     (folder / "0.png").unlink()
     with pytest.raises(ValueError, match="none of the 1 training pictures can be decoded.*broken"):
         list(train(pixel_config(folder), tmp_path / "other"))
