@@ -44,10 +44,11 @@ def _complain(sentence: str) -> None:
 
 
 class _Stop:
-    """The first SIGINT or SIGTERM is noted; the second does what it always does.
+    """The first SIGINT or SIGTERM is noted, and the second ends the process where it stands.
 
-    In a run of many processes JAX notes SIGTERM itself and finds a step after which all of them
-    stop, so there SIGINT is noted and handed on as SIGTERM.
+    An exception in the middle of a compilation would crash it instead. In a run of many processes
+    JAX notes SIGTERM itself and finds a step after which all of them stop, so there SIGINT is noted
+    and handed on as SIGTERM.
     """
 
     signal: int | None = None
@@ -65,8 +66,12 @@ class _Stop:
             signal.signal(each, handler)
 
     def _note(self, number: int, frame: Any) -> None:
+        # Bare writes: Python refuses a print within a print.
+        if self.signal:
+            os.write(1, b"\x1b[?25h" if out.is_terminal else b"")  # the cursor, which a bar hides
+            os._exit(128 + number)
         self.signal = number
-        self.__exit__()
+        os.write(2, b"\nstopping after this step, then saving; once more stops at once, unsaved\n")
         if self._distributed:
             os.kill(os.getpid(), signal.SIGTERM)
 
@@ -196,7 +201,9 @@ def _line(record: dict[str, Any], run: Path) -> str:
         dropped = (f"left out {path}: {reason}" for path, reason in record["dropped"])
         return "\n".join([f"{record['pictures']} training pictures", *dropped])
     if event == "start":
-        return f"{run}: step {record['step']} of {record['steps']}"
+        at = f"{run}: step {record['step']} of {record['steps']}"
+        done = record["step"] == record["steps"]
+        return at + (", finished; a higher train.steps trains on" if done else "")
     if event == "unreadable":
         return f"skipped {record['path']}, which is unreadable: {record['reason']}"
     if event in ("baseline", "eval"):
@@ -219,16 +226,22 @@ def upscale(
         Path, typer.Option("-o", "--output", help="A file for one picture, else a folder.")
     ],
     weights: Annotated[
-        Path, typer.Option("-w", "--weights", help="A .safetensors file or a run directory.")
+        Path,
+        typer.Option(
+            "-w",
+            "--weights",
+            help="A .safetensors file, or a run directory, which stands for weights/last in it.",
+        ),
     ],
 ) -> None:
     """Super-resolve pictures."""
     with _plain_errors():
+        from jaxsr.imaging.find import other_files
         from jaxsr.inference.jobs import plan, run_job
         from jaxsr.interop.load import load
 
         network, items = load(weights), plan(inputs, output)
-        failed = 0
+        skipped, failed = other_files(inputs), 0
         with rich.progress.Progress(console=out) as progress:
             for record in progress.track(
                 run_job(network, items), total=len(items), description="upscaling"
@@ -238,6 +251,8 @@ def upscale(
                     _complain(record["error"])
                 else:
                     out.print(f"{record['output']}  {record['seconds']:.1f} s")
+    if skipped:
+        out.print(f"{skipped} files in the folders are no pictures by their names; left alone")
     if failed:
         err.print(f"{failed} of {len(items)} pictures failed")
         raise typer.Exit(FAILED)
@@ -250,11 +265,14 @@ def evaluate(
     ],
     weights: Annotated[
         list[Path] | None,
-        typer.Option("-w", "--weights", help="Networks to measure; may be repeated."),
+        typer.Option(
+            "-w", "--weights", help="Files or run directories to measure; may be repeated."
+        ),
     ] = None,
     scale: Annotated[int | None, typer.Option(help="Needed without --weights.")] = None,
     json_: Annotated[
-        Path | None, typer.Option("--json", help="Write all figures to this file.")
+        Path | None,
+        typer.Option("--json", help="Write all figures, those of each picture too, to this file."),
     ] = None,
 ) -> None:
     """PSNR and SSIM of networks beside nearest, bilinear, bicubic and Lanczos."""
@@ -265,9 +283,9 @@ def evaluate(
         from jaxsr.training.mesh import make_mesh
 
         networks = {_label(path, weights or []): load(path) for path in weights or []}
+        scale = common_scale(networks, scale)
+        steps = compare(networks, data, scale=scale, mesh=make_mesh())
         with rich.progress.Progress(console=out, transient=True) as progress:
-            scale = common_scale(networks, scale)
-            steps = compare(networks, data, scale=scale, mesh=make_mesh())
             *_, report = progress.track(steps, description="evaluating")
         out.print(_table(report))
         out.print(report["definition"], style="dim")

@@ -30,6 +30,7 @@ from jaxsr.cli import app
 from jaxsr.networks.generators import SRVGGNetCompact
 from jaxsr.networks.weights import init_weights, read_metadata, save_weights
 
+NOTED = "\nstopping after this step, then saving; once more stops at once, unsaved\n"
 LONG = {"train": {"steps": 1000, "save_every": 2000}}
 
 
@@ -109,12 +110,26 @@ def test_a_signal_saves_and_the_run_goes_on(whole, config, env, tmp_path, number
     os.killpg(process.pid, number)
     ended, _, errors = finish(process)
     assert ended == code, errors
-    assert errors == "stopped; the same command goes on from here\n"
+    assert errors == NOTED + "stopped; the same command goes on from here\n"
     [saved] = (run / "checkpoints").iterdir()
     assert 20 <= int(saved.name) < 1000
     assert [r["step"] for r in records(run)] == list(range(1, int(saved.name) + 1))
     assert finish(start(command, env))[0] == 0
     assert_equal_runs(run, whole)
+
+
+@pytest.mark.parametrize("number, code", [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_second_signal_stops_at_once(config, tmp_path, number, code):
+    """While it compiles, where an exception crashes the process; nothing cached makes that long."""
+    run = tmp_path / "run"
+    process = start(["train", config, "--run-dir", run], environment(tmp_path / "cache"))
+    wait_for(lambda: logged(run) > 0, process)
+    process.send_signal(number)
+    time.sleep(0.3)
+    process.send_signal(number)
+    ended, _, errors = finish(process)
+    assert (ended, errors) == (code, NOTED)
+    assert not list((run / "checkpoints").iterdir())
 
 
 def test_a_run_killed_while_it_saves_goes_on_from_its_last_checkpoint(whole, config, env, tmp_path):
@@ -163,8 +178,18 @@ def _group_lives(leader):
 
 def test_starting_a_finished_run_again_changes_nothing(whole, config):
     before = (whole / "weights" / "last.safetensors").read_bytes(), records(whole)
-    assert jaxsr("train", config, "--run-dir", whole)[0] == 0
+    code, told, _ = jaxsr("train", config, "--run-dir", whole)
+    assert code == 0 and "step 1000 of 1000, finished; a higher train.steps trains on" in told
     assert ((whole / "weights" / "last.safetensors").read_bytes(), records(whole)) == before
+
+
+def test_a_run_that_stands_further_is_refused(whole, config):
+    before = (whole / "config.toml").read_bytes()
+    assert_refused(
+        ["train", config, "--run-dir", whole, "--set", "train.steps=900"],
+        "got 900, while .* stands at step 1000; raise it",
+    )
+    assert (whole / "config.toml").read_bytes() == before
 
 
 def empty(tmp_path):
@@ -261,6 +286,8 @@ def test_a_corrupt_picture_among_others_is_left_out(config, tmp_path):
 def test_upscales_what_it_can_read(weights, tmp_path):
     folder = waves(tmp_path / "in", count=2, size=16)
     (folder / "bad.png").write_bytes(b"no picture")
+    for name in ("notes.txt", ".hidden"):
+        (folder / name).write_text("not by its name")
     code, output, errors = jaxsr("upscale", folder, "-o", tmp_path / "out", "-w", weights)
     assert code == 1
     assert f"error: {folder / 'bad.png'}" in errors and "1 of 3 pictures failed" in errors
@@ -268,6 +295,7 @@ def test_upscales_what_it_can_read(weights, tmp_path):
     with Image.open(tmp_path / "out" / "0.png") as picture:
         assert picture.size == (32, 32)
     assert str(tmp_path / "out" / "0.png") in output
+    assert "1 files in the folders are no pictures" in output
 
 
 def test_evaluates_the_classical_methods_alone_and_networks_beside_them(

@@ -79,8 +79,10 @@ def common_scale(networks: Mapping[str, Weights], scale: int | None) -> int:
     scales = {name: weights.arch.scale for name, weights in networks.items()}
     if scale is not None:
         scales["--scale"] = scale
+    if not scales:
+        raise ValueError("scale: got neither weights nor a scale; give --scale 4, or weights")
     if len(set(scales.values())) != 1:
-        got = ", ".join(f"{name} x{value}" for name, value in scales.items()) or "none"
+        got = ", ".join(f"{name} x{value}" for name, value in scales.items())
         raise ValueError(
             f"scale: got {got}, wanted one scale of all; give --scale, or weights of one scale"
         )

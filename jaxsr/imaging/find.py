@@ -47,6 +47,19 @@ def find(source: Sources) -> list[Found]:
     return found
 
 
+def other_files(source: Sources) -> int:
+    """Count the files in the folders of a source that `find` passes by, the hidden not."""
+    folders = (Path(os.path.expanduser(one)) for one in listed(source))
+    return sum(
+        path.is_file()
+        and path.suffix.lower() not in files.EXTENSIONS
+        and not path.name.startswith(".")
+        for folder in folders
+        if folder.is_dir()
+        for path in folder.rglob("*")
+    )
+
+
 def listed(source: Sources) -> Sequence[str | os.PathLike[str]]:
     """A single source as a sequence of one."""
     return [source] if isinstance(source, str | os.PathLike) else source

@@ -39,8 +39,11 @@ def plan(inputs: Sequence[str | Path], output: Path) -> list[Item]:
             )
         items = [Item(found[0].path, output)]
     else:
-        if output.is_file():
-            raise ValueError(f"{output} is a file; name a folder for the upscaled pictures")
+        if output.is_file() or output.suffix.lower() in files.EXTENSIONS and not output.is_dir():
+            raise ValueError(
+                f"{output} is a file or named like one, while the input is not one picture; name a "
+                "folder for the upscaled pictures"
+            )
         items = [Item(path, output / f"{name}{path.suffix}") for _, name, path in found]
     _check(items)
     return items

@@ -157,8 +157,17 @@ def make_config(tree: dict[str, Any]) -> Config:
     except msgspec.ValidationError as error:
         reason, _, where = str(error).partition(" - at `$")
         field = where.strip(".`") or "config"
-        raise ValueError(f"{field}: {reason}; mend it in the config or with --set") from error
+        raise ValueError(
+            f"{field}: {reason}{_got(tree, field)}; mend it in the config or with --set"
+        ) from error
     return _resolve(config)
+
+
+def _got(tree: Any, field: str) -> str:
+    """The value of a field in brackets, if it is short."""
+    for key in field.split("."):
+        tree = tree.get(key) if isinstance(tree, dict) else None
+    return "" if tree is None or isinstance(tree, dict | list) else f" ({tree!r})"
 
 
 def dump_config(config: Config) -> str:

@@ -24,7 +24,7 @@ from jaxsr.training.checkpoint import Checkpoints
 from jaxsr.training.config import Config, dump_config, generator
 from jaxsr.training.log import Log, picture_grid
 from jaxsr.training.pictures import Pictures, scan
-from jaxsr.training.run import check_run, has_checkpoint, write_config
+from jaxsr.training.run import check_run, saved_step, write_config
 from jaxsr.training.state import TrainState, abstract_state, ema_weights, init_state
 from jaxsr.training.step import Step, make_step
 
@@ -56,7 +56,7 @@ def train(
         scale=arch.scale,
     )
     examples = _examples(config)
-    start = None if has_checkpoint(run_dir) else _start(config)
+    start = _start(config) if saved_step(run_dir) is None else None
     perceptual = config.loss.perceptual
     vgg = load_vgg(perceptual.weights, tuple(perceptual.layers)) if perceptual else None
     yield {"event": "data", "pictures": len(pictures.paths), "dropped": dropped}

@@ -10,7 +10,7 @@ CONFIG = "config.toml"
 
 
 def check_run(config: Config, run_dir: Path) -> None:
-    """Refuse, by ValueError, a folder that is no run directory or holds a run of other networks."""
+    """Refuse, by ValueError, a folder that is no run directory or holds another or a longer run."""
     if not run_dir.exists():
         return
     if not run_dir.is_dir():
@@ -32,11 +32,18 @@ def check_run(config: Config, run_dir: Path) -> None:
             f"{run_dir} holds a run of another network: {'; '.join(differing)}; "
             "name another --run-dir, or give it the config that it was begun with"
         )
+    step = saved_step(run_dir)
+    if step is not None and step > config.train.steps:
+        raise ValueError(
+            f"train.steps: got {config.train.steps}, while {run_dir} stands at step {step}; raise "
+            "it to train on, or name another --run-dir to begin anew"
+        )
 
 
-def has_checkpoint(run_dir: Path) -> bool:
-    """Whether there is something to go on from, without opening it."""
-    return any((run_dir / "checkpoints").glob("[0-9]*"))
+def saved_step(run_dir: Path) -> int | None:
+    """The step of the newest checkpoint, without opening it."""
+    names = (path.name for path in (run_dir / "checkpoints").glob("*"))
+    return max((int(name) for name in names if name.isdecimal()), default=None)
 
 
 def write_config(config: Config, run_dir: Path) -> None:

@@ -205,7 +205,7 @@ def test_one_scale_of_all():
     assert common_scale({"a": two, "b": two}, None) == 2
     assert common_scale({"a": two}, 2) == 2
     for networks, scale, words in (
-        ({}, None, "got none, wanted one scale"),
+        ({}, None, "neither weights nor a scale; give --scale 4"),
         ({"a": two, "b": three}, None, "got a x2, b x3, wanted one scale"),
         ({"a": two}, 4, "got a x2, --scale x4, wanted one scale"),
     ):

@@ -60,7 +60,8 @@ def test_what_cannot_be_planned_is_refused(pictures, tmp_path):
         ([tmp_path / "missing.png"], tmp_path / "out", "neither a file nor a folder"),
         ([tmp_path / "empty"], tmp_path / "out", "holds no picture"),
         ([one], tmp_path / "a.jpgg", "no known extension; use one of .png"),
-        ([one, pictures / "deep"], text, "is a file; name a folder"),
+        ([one, pictures / "deep"], text, "is a file or named like one"),
+        ([pictures], tmp_path / "all.png", "all.png is a file or named like one"),
     ]
     for inputs, output, words in refused:
         with pytest.raises(ValueError, match=words):

@@ -159,7 +159,7 @@ REFUSED = {
     },
     "degrade.scale: no such key": {"degrade": {"kind": "bicubic", "scale": 2}},
     # wrong types and ranges
-    "train.steps: Expected `int`, got `str`": {"train": {"steps": "ten"}},
+    r"train.steps: Expected `int`, got `str` \('ten'\); mend": {"train": {"steps": "ten"}},
     "train.steps: Expected `int` >= 1": {"train": {"steps": 0}},
     "train: Expected `object`, got `int`": {"train": 3},
     "train: Object missing required field `steps`": {"train": {}},
