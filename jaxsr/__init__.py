@@ -4,17 +4,19 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from jaxsr.inference.sample import sample
     from jaxsr.inference.upscale import upscale
     from jaxsr.interop.load import load
     from jaxsr.networks.weights import Weights
 
 __version__ = "0.1.0"
 
-__all__ = ["Weights", "__version__", "load", "upscale"]
+__all__ = ["Weights", "__version__", "load", "sample", "upscale"]
 
 _HOMES = {
     "Weights": "jaxsr.networks.weights",
     "load": "jaxsr.interop.load",
+    "sample": "jaxsr.inference.sample",
     "upscale": "jaxsr.inference.upscale",
 }
 

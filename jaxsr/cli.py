@@ -24,6 +24,8 @@ err = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
 
 FAILED, ASKED_WRONGLY = 1, 2
 
+WEIGHTS_HELP = "A .safetensors file, or a run directory, which stands for weights/last in it."
+
 
 @contextlib.contextmanager
 def _plain_errors() -> Iterator[None]:
@@ -207,9 +209,9 @@ def _line(record: dict[str, Any], run: Path) -> str:
     if event == "unreadable":
         return f"skipped {record['path']}, which is unreadable: {record['reason']}"
     if event in ("baseline", "eval"):
-        figures = (f"{name} {record[name]:.3f}" for name in ("psnr_y", "ssim_y", "psnr_rgb"))
-        what = "bicubic" if event == "baseline" else f"step {record['step']}"
-        return f"{what}: {'  '.join(figures)}"
+        names = [name for name in record if name.startswith(("psnr", "ssim"))][:3]
+        what = record.get("method", f"step {record['step']}")
+        return f"{what}: {'  '.join(f'{n} {record[n]:.3f}' for n in names) or 'a grid of pictures'}"
     if event == "end":
         best, count = record["best"], record["unreadable"]
         told = [f"best {best['metric']} {best['value']:.3f} at step {best['step']}"] if best else []
@@ -225,26 +227,25 @@ def upscale(
     output: Annotated[
         Path, typer.Option("-o", "--output", help="A file for one picture, else a folder.")
     ],
-    weights: Annotated[
-        Path,
-        typer.Option(
-            "-w",
-            "--weights",
-            help="A .safetensors file, or a run directory, which stands for weights/last in it.",
-        ),
-    ],
+    weights: Annotated[Path | None, typer.Option("-w", "--weights", help=WEIGHTS_HELP)] = None,
+    method: Annotated[
+        str | None,
+        typer.Option(help="nearest, bilinear, bicubic, lanczos or wiener, without weights."),
+    ] = None,
+    scale: Annotated[int | None, typer.Option(min=1, help="Of a method.")] = None,
 ) -> None:
-    """Super-resolve pictures."""
+    """Super-resolve, or with a network of scale 1 restore, pictures."""
     with _plain_errors():
         from jaxsr.imaging.find import other_files
         from jaxsr.inference.jobs import plan, run_job
-        from jaxsr.interop.load import load
 
-        network, items = load(weights), plan(inputs, output)
-        skipped, failed = other_files(inputs), 0
+        enlarge, channels = _enlarge(weights, method, scale)
+        items, skipped, failed = plan(inputs, output), other_files(inputs), 0
         with rich.progress.Progress(console=out) as progress:
             for record in progress.track(
-                run_job(network, items), total=len(items), description="upscaling"
+                run_job(enlarge, items, channels=channels),
+                total=len(items),
+                description="upscaling",
             ):
                 if record["error"]:
                     failed += 1
@@ -258,6 +259,90 @@ def upscale(
         raise typer.Exit(FAILED)
 
 
+def _enlarge(weights: Path | None, method: str | None, scale: int | None) -> tuple[Any, Any]:
+    """What enlarges, and the channels that it takes, as `run_job` wants them."""
+    from jaxsr.inference.jobs import by_method, by_network
+    from jaxsr.interop.load import load, load_given
+
+    if (weights is None) == (method is None):
+        raise ValueError("got both or neither of --weights and --method; give one of them")
+    if weights is None:
+        if scale is None:
+            raise ValueError(f"--method {method} needs a scale; give --scale 4")
+        return by_method(str(method), scale=scale), None
+    if scale is not None:
+        raise ValueError("--scale is for --method; a network has its own, so leave it out")
+    network = load(weights)
+    arch: Any = network.arch
+    return by_network(network, ranges=load_given(weights).ranges), arch.channels
+
+
+@app.command()
+def sample(
+    output: Annotated[Path, typer.Option("-o", "--output", help="The picture to write.")],
+    weights: Annotated[Path, typer.Option("-w", "--weights", help=WEIGHTS_HELP)],
+    count: Annotated[int, typer.Option("-n", min=1, help="Pictures in the grid.")] = 64,
+    seed: Annotated[int, typer.Option(min=0, help="Another seed, other pictures.")] = 0,
+) -> None:
+    """Make pictures of noise and lay them out in a grid."""
+    with _plain_errors():
+        import jax
+        import numpy as np
+
+        from jaxsr.imaging.color import from_float
+        from jaxsr.imaging.files import Picture, write
+        from jaxsr.inference.sample import sample as sample_
+        from jaxsr.inference.sample import tile
+        from jaxsr.interop.load import load
+
+        draw = jax.jit(sample_, static_argnames="count")
+        pictures = np.asarray(draw(jax.random.key(seed), load(weights), count=count))
+        output.parent.mkdir(parents=True, exist_ok=True)
+        write(output, Picture(tile(from_float(pictures, np.uint8))))
+        out.print(f"{output}: {count} pictures")
+
+
+@app.command()
+def explain(
+    picture: Annotated[Path, typer.Argument(help="The picture that the network is given.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="The picture to write.")],
+    weights: Annotated[Path, typer.Option("-w", "--weights", help=WEIGHTS_HELP)],
+    at: Annotated[
+        tuple[int, int] | None,
+        typer.Option(metavar="Y X", help="Upper left output pixel of the patch; else the middle."),
+    ] = None,
+    size: Annotated[int, typer.Option(min=1, help="Output pixels of its side.")] = 8,
+) -> None:
+    """Show which input pixels a patch of the output depends on.
+
+    Left the input, right how much each of its pixels matters to the patch, on a scale of four
+    decades. The patch is framed in red, all that has any influence in blue.
+    """
+    with _plain_errors():
+        from jaxsr.imaging import bands, color, files
+        from jaxsr.inference.explain import draw
+        from jaxsr.inference.explain import explain as explain_
+        from jaxsr.interop.load import load, load_given
+
+        network = load(weights)
+        arch: Any = network.arch
+        pixels = files.read(picture).pixels
+        if (pixels.shape[-1], arch.channels) == (3, 1):
+            pixels = color.grey(pixels)
+        elif (pixels.shape[-1], arch.channels) == (1, 3):
+            pixels = pixels.repeat(3, axis=-1)
+        image = bands.to_unit(pixels, load_given(weights).ranges)
+        y, x = at or [(n * arch.scale - size) // 2 for n in image.shape[:2]]
+        explanation = explain_(network, image, y=y, x=x, size=size)
+        output.parent.mkdir(parents=True, exist_ok=True)
+        files.write(output, files.Picture(draw(image, explanation)))
+        top, left, bottom, right = explanation.field
+        out.print(
+            f"{output}: the {size} x {size} pixels at ({y}, {x}) depend on "
+            f"{bottom - top} x {right - left} input pixels, from ({top}, {left})"
+        )
+
+
 @app.command()
 def evaluate(
     data: Annotated[
@@ -269,22 +354,45 @@ def evaluate(
             "-w", "--weights", help="Files or run directories to measure; may be repeated."
         ),
     ] = None,
-    scale: Annotated[int | None, typer.Option(help="Needed without --weights.")] = None,
+    scale: Annotated[int | None, typer.Option(min=2, help="Needed without --weights.")] = None,
+    dictionary: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Add a row: dictionaries learnt from these pictures; slow, needs the extra sparse."
+        ),
+    ] = None,
     json_: Annotated[
         Path | None,
         typer.Option("--json", help="Write all figures, those of each picture too, to this file."),
     ] = None,
 ) -> None:
-    """PSNR and SSIM of networks beside nearest, bilinear, bicubic and Lanczos."""
+    """PSNR and SSIM of networks beside nearest, bilinear, bicubic, Lanczos and Wiener.
+
+    Networks of scale 1 restore what they were trained to restore, beside the degraded picture.
+    """
     with _plain_errors():
-        from jaxsr.evaluation.evaluate import common_scale, compare
+        from jaxsr.evaluation.evaluate import common_input, compare, learn
         from jaxsr.imaging.files import replacing
-        from jaxsr.interop.load import load
+        from jaxsr.interop.load import load, load_given
         from jaxsr.training.mesh import make_mesh
 
-        networks = {_label(path, weights or []): load(path) for path in weights or []}
-        scale = common_scale(networks, scale)
-        steps = compare(networks, data, scale=scale, mesh=make_mesh())
+        paths = {_label(path, weights or []): path for path in weights or []}
+        networks = {name: load(path) for name, path in paths.items()}
+        given = {name: load_given(path) for name, path in paths.items()}
+        degradation, channels, ranges = common_input(networks, given, scale)
+        methods: dict[str, Any] = dict(networks)
+        if dictionary:
+            methods["dictionary"] = learn(
+                dictionary, degradation=degradation, channels=channels, ranges=ranges
+            )
+        steps = compare(
+            methods,
+            data,
+            degradation=degradation,
+            channels=channels,
+            ranges=ranges,
+            mesh=make_mesh(),
+        )
         with rich.progress.Progress(console=out, transient=True) as progress:
             *_, report = progress.track(steps, description="evaluating")
         out.print(_table(report))
@@ -303,14 +411,16 @@ def _label(path: Path, among: list[Path]) -> str:
 
 
 def _table(report: dict[str, Any]) -> Table:
-    columns = {"psnr_y": ".3f", "ssim_y": ".4f", "psnr_rgb": ".3f", "ssim_rgb": ".4f"}
+    names = next(iter(report["methods"].values()))["mean"]
+    columns = {name: ".3f" if name.startswith("psnr") else ".4f" for name in names}
     table = Table(title=f"{report['dataset']}, x{report['scale']}, mean")
     table.add_column("method")
-    for name in columns:
+    for name in (*columns, "seconds"):
         table.add_column(name, justify="right")
     for name, result in report["methods"].items():
         means = (math.inf if result["mean"][m] is None else result["mean"][m] for m in columns)
-        table.add_row(name, *map(format, means, columns.values()))
+        figures = map(format, means, columns.values())
+        table.add_row(name, *figures, format(result["seconds"], ".1f"))
     return table
 
 

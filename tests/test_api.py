@@ -54,7 +54,7 @@ def test_the_reflection_finds_the_package():
         "imaging.degrade.Bicubic.apply",
     ):
         assert f"jaxsr.{name}" in FUNCTIONS
-    assert "jaxsr.networks.generators.RRDBNet" in API
+    assert "jaxsr.networks.rrdbnet.RRDBNet" in API
 
 
 @pytest.mark.parametrize("name", [name for name in API if not is_private(name)])
@@ -84,5 +84,5 @@ def test_options_are_given_by_name(name):
 
 
 def test_what_stands_at_the_top():
-    assert set(jaxsr.__all__) == {"Weights", "__version__", "load", "upscale"}
+    assert set(jaxsr.__all__) == {"Weights", "__version__", "load", "sample", "upscale"}
     assert list(inspect.signature(jaxsr.upscale).parameters)[:2] == ["weights", "image"]

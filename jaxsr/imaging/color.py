@@ -56,10 +56,12 @@ def luma_difference(difference: Array) -> Array:
 def grey(pixels: np.ndarray) -> np.ndarray:
     """Turns uint8 or uint16 RGB into grey as Pillow does: [..., 3] to [..., 1] of the same dtype.
 
-    BT.601 over the full range, rounded to nearest, so that white stays white. Grey passes.
+    BT.601 over the full range, rounded to nearest, so that white stays white. Grey passes. Raises
+    ValueError for floats, which may be anything but colours.
     """
     if pixels.shape[-1] == 1:
         return pixels
+    _levels(pixels.dtype)
     total = pixels @ np.array([[19595], [38470], [7471]], np.uint32)  # of 2^16; fits 16-bit pixels
     return ((total + np.uint32(0x8000)) >> np.uint32(16)).astype(pixels.dtype)
 

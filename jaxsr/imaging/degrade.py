@@ -5,11 +5,17 @@ A kind of degradation is a frozen dataclass, hashable and so static under jit, w
 is degraded alike in any batch and on any number of devices.
 """
 
+import dataclasses
+import difflib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import jax
 import jax.numpy as jnp
+import msgspec
 
+from jaxsr.imaging.operations import OPS, stream
 from jaxsr.imaging.resize import resize
 
 
@@ -20,20 +26,63 @@ class Bicubic:
     scale: int
     levels: int = 255
 
+    def __post_init__(self) -> None:
+        _check_levels(self.levels)
+
     def apply(self, keys: jax.Array, hr: jax.Array) -> tuple[jax.Array, jax.Array]:
         """Makes (lr, target) of hr [N, H, W, C]; draws nothing."""
-        size = hr.shape[1] // self.scale, hr.shape[2] // self.scale
-        lr = jnp.clip(resize(hr, size, method="bicubic"), 0, 1)
-        if self.levels:
-            lr = jnp.round(lr * self.levels) / self.levels
-        return lr, hr
+        return _reduce(hr, self.scale, self.levels), hr
 
 
-DEGRADATIONS = {"bicubic": Bicubic}
+@dataclass(frozen=True)
+class Chain:
+    """The operations `steps` in order, at the size of hr, and then what `Bicubic` does.
+
+    Each step happens to a picture with the step's own `probability`. At scale 1 nothing is reduced.
+    """
+
+    scale: int
+    steps: tuple[Any, ...]
+    levels: int = 255
+
+    def __post_init__(self) -> None:
+        if not self.steps:
+            raise ValueError('steps: got none, wanted one at least, such as { op = "noise" }')
+        _check_levels(self.levels)
+
+    def apply(self, keys: jax.Array, hr: jax.Array) -> tuple[jax.Array, jax.Array]:
+        """Makes (lr, target) of hr [N, H, W, C]; the target is hr."""
+        return _reduce(jax.vmap(self._run)(keys, hr), self.scale, self.levels), hr
+
+    def _run(self, key: jax.Array, image: jax.Array) -> jax.Array:
+        for position, op in enumerate(self.steps):
+            own = jax.random.fold_in(key, position)
+            changed = op.apply(own, image)
+            if op.probability < 1:
+                happens = jax.random.bernoulli(stream(own, "gate"), op.probability)
+                changed = jnp.where(happens, changed, image)
+            image = changed
+        return image
+
+
+def _reduce(image: jax.Array, scale: int, levels: int) -> jax.Array:
+    if scale > 1:
+        size = image.shape[1] // scale, image.shape[2] // scale
+        image = resize(image, size, method="bicubic")
+    image = jnp.clip(image, 0, 1)
+    return jnp.round(image * levels) / levels if levels else image
+
+
+def _check_levels(levels: int) -> None:
+    if levels < 0:
+        raise ValueError(f"levels: got {levels}, wanted 0 (unrounded) or more, such as 255")
+
+
+DEGRADATIONS = {"bicubic": Bicubic, "chain": Chain}
 
 
 def degrade(
-    keys: jax.Array, hr: jax.Array, spec: Bicubic
+    keys: jax.Array, hr: jax.Array, spec: Bicubic | Chain
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
     """Makes low-resolution pictures: hr [N, H, W, C] in [0, 1] to (lr, target, hr).
 
@@ -47,3 +96,89 @@ def degrade(
         )
     lr, target = spec.apply(keys, hr)
     return lr, target, hr
+
+
+def make_degradation(fields: Mapping[str, Any], scale: int) -> Bicubic | Chain:
+    """Makes the spec that a config's section `degrade` describes; ValueError names the field.
+
+    `kind` is bicubic (the default); chain, with a list `steps` of tables, each with the name of an
+    operation as `op` and its fields; or one operation with its fields, which is a chain of one.
+    """
+    fields = dict(fields)
+    kind = _chosen("degrade.kind", fields.pop("kind", "bicubic"), [*DEGRADATIONS, *OPS])
+    if kind == "bicubic":
+        return _convert("degrade", fields, Bicubic, scale=scale)
+    if kind == "chain":
+        _check_known("degrade", fields, ["steps", "levels"])
+        fields["steps"] = _steps(fields.get("steps", []))
+    else:
+        own = [field.name for field in dataclasses.fields(OPS[kind])]
+        _check_known("degrade", fields, [*own, "levels"])
+        step = {name: fields.pop(name) for name in own if name in fields}
+        fields["steps"] = (_convert("degrade", step, OPS[kind]),)
+    return _convert("degrade", fields, Chain, scale=scale)
+
+
+def degradation_fields(spec: Bicubic | Chain) -> dict[str, Any]:
+    """Gives the table of which `make_degradation` makes `spec`, defaults written out.
+
+    It holds what TOML holds: strings, numbers, lists and tables.
+    """
+    kinds, ops = ({cls: name for name, cls in table.items()} for table in (DEGRADATIONS, OPS))
+    fields = {"kind": kinds[type(spec)], "levels": spec.levels}
+    if isinstance(spec, Chain):
+        fields["steps"] = [{"op": ops[type(op)], **_plain(op)} for op in spec.steps]
+    return fields
+
+
+def _plain(op: Any) -> dict[str, Any]:
+    fields = dataclasses.asdict(op)
+    return {k: list(v) if isinstance(v, tuple) else v for k, v in fields.items()}
+
+
+def _steps(tables: Any) -> tuple[Any, ...]:
+    if not isinstance(tables, list | tuple):
+        raise ValueError(f"degrade.steps: got {tables!r}, wanted a list of tables")
+    steps = []
+    for position, table in enumerate(tables):
+        where = f"degrade.steps[{position}]"
+        if not isinstance(table, Mapping):
+            raise ValueError(f'{where}: got {table!r}, wanted a table such as {{ op = "noise" }}')
+        fields = dict(table)
+        op = _chosen(f"{where}.op", fields.pop("op", None), list(OPS))
+        steps.append(_convert(where, fields, OPS[op]))
+    return tuple(steps)
+
+
+def _convert(where: str, fields: Mapping[str, Any], cls: type, **given: Any) -> Any:
+    """Makes the dataclass of `fields`, which come from a config, and of what is `given`."""
+    names = [field.name for field in dataclasses.fields(cls)]
+    _check_known(where, fields, [name for name in names if name not in given])
+    try:
+        return msgspec.convert({**fields, **given}, cls)
+    except msgspec.ValidationError as error:
+        reason, _, path = str(error).partition(" - at `$.")
+        if path:  # msgspec's own; those of the dataclasses begin with the field
+            field = path.rstrip("`")
+            reason = f"{field}: {reason} ({fields[field.partition('[')[0]]!r})"
+        raise ValueError(f"{where}.{reason}; mend it in the config") from error
+
+
+def _chosen(where: str, name: Any, known: Sequence[str]) -> str:
+    if name not in known:
+        near = f"; did you mean {_nearest(name, known)!r}?" if isinstance(name, str) else ""
+        raise ValueError(f"{where}: got {name!r}, wanted one of {', '.join(known)}{near}")
+    return name
+
+
+def _check_known(where: str, fields: Mapping[str, Any], known: Sequence[str]) -> None:
+    for name in fields:
+        if name not in known:
+            raise ValueError(
+                f"{where}.{name}: no such key; did you mean {_nearest(name, known)!r}? "
+                f"(known: {', '.join(known)})"
+            )
+
+
+def _nearest(name: str, known: Sequence[str]) -> str:
+    return difflib.get_close_matches(name, known, n=1, cutoff=0.0)[0]

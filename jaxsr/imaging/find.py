@@ -37,7 +37,7 @@ def find(source: Sources) -> list[Found]:
         folder, paths = _search(os.fspath(one))
         if not paths:
             raise ValueError(
-                f"{one} holds no picture; name a folder of PNG, JPEG, WebP or the like"
+                f"{one} holds no picture; name a folder of PNG, JPEG, TIFF, .npy or the like"
             )
         named = sorted((path.relative_to(folder).as_posix(), path) for path in paths)
         for name, path in named:

@@ -1,14 +1,15 @@
 """Folders of pictures through a network: a generator of records, one for each picture."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 
-from jaxsr.imaging import color, files
+from jaxsr.imaging import classical, color, files
+from jaxsr.imaging.bands import Ranges, from_unit, to_unit
 from jaxsr.imaging.find import find
 from jaxsr.imaging.resize import resize
 from jaxsr.inference.upscale import upscale
@@ -64,14 +65,45 @@ def _check(items: Sequence[Item]) -> None:
         targets[resolved] = source
 
 
-def run_job(weights: Weights, items: Sequence[Item]) -> Iterator[dict[str, Any]]:
-    """Upscale each item and yield `{input, output, seconds, error}`; `error` is None on success."""
+# Pixels [H, W, C] to enlarged pixels of their dtype.
+Enlarge = Callable[[np.ndarray], np.ndarray]
+
+
+def by_network(weights: Weights, *, ranges: Ranges = ()) -> Enlarge:
+    """Enlarge by a network, whose 0 and 1 are the `ranges` of the bands."""
     network = jax.jit(upscale)
+
+    def enlarge(pixels: np.ndarray) -> np.ndarray:
+        sr = np.asarray(network(weights, to_unit(pixels, ranges)))
+        return from_unit(sr, ranges, pixels.dtype)
+
+    return enlarge
+
+
+def by_method(method: str, *, scale: int) -> Enlarge:
+    """Enlarge by a classical method, which takes any channels and needs no ranges."""
+    if method not in classical.CLASSICAL:
+        raise ValueError(f"method: got {method}, wanted one of {', '.join(classical.CLASSICAL)}")
+
+    def enlarge(pixels: np.ndarray) -> np.ndarray:
+        sr = classical.enlarge(color.to_float(pixels), scale, method=method)
+        return color.from_float(np.asarray(sr), pixels.dtype)
+
+    return enlarge
+
+
+def run_job(
+    enlarge: Enlarge, items: Sequence[Item], *, channels: int | None = None
+) -> Iterator[dict[str, Any]]:
+    """Upscale each item and yield `{input, output, seconds, error}`; `error` is None on success.
+
+    `channels` are those that `enlarge` takes, any where None.
+    """
     for source, target in items:
         start = time.monotonic()
         error = None
         try:
-            picture = upscale_picture(network, weights, files.read(source))
+            picture = upscale_picture(enlarge, files.read(source), channels=channels)
             target.parent.mkdir(parents=True, exist_ok=True)
             files.write(target, picture)
         # This file's fault, or it was too large for the device: the others go on.
@@ -81,8 +113,10 @@ def run_job(weights: Weights, items: Sequence[Item]) -> Iterator[dict[str, Any]]
         yield {"input": str(source), "output": str(target), "seconds": seconds, "error": error}
 
 
-def upscale_picture(network, weights: Weights, picture: files.Picture) -> files.Picture:
-    """The picture by `network(weights, image)`; alpha is enlarged bicubically.
+def upscale_picture(
+    enlarge: Enlarge, picture: files.Picture, *, channels: int | None
+) -> files.Picture:
+    """The picture with its pixels enlarged; alpha is enlarged bicubically.
 
     Grey stays grey also through an RGB network; a grey network makes an RGB picture grey, as it was
     trained.
@@ -90,10 +124,10 @@ def upscale_picture(network, weights: Weights, picture: files.Picture) -> files.
     pixels, alpha = picture.pixels, picture.alpha
     if alpha is not None:
         pixels = fill_transparent(pixels, alpha)
-    if weights.arch.channels == 1:
+    if channels == 1 and pixels.shape[-1] == 3:
         pixels = color.grey(pixels)
-    grey = pixels.shape[-1] == 1 and weights.arch.channels == 3
-    sr = np.asarray(network(weights, pixels.repeat(3, axis=-1) if grey else pixels))
+    grey = pixels.shape[-1] == 1 and channels == 3
+    sr = enlarge(pixels.repeat(3, axis=-1) if grey else pixels)
     if grey:
         sr = color.from_float(color.to_float(sr).mean(axis=-1, keepdims=True), pixels.dtype)
     if alpha is not None:

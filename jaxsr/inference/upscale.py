@@ -12,14 +12,15 @@ from jaxsr.networks.weights import Weights
 def upscale(weights: Weights, image: jax.Array, *, clip: bool = False) -> jax.Array:
     """Super-resolve pictures: [..., H, W, C] -> [..., scale * H, scale * W, C].
 
-    Floats are RGB (or grey, C = 1) in [0, 1] and come back in their dtype (float64 as float32),
-    unclipped, so that the result can be
-    differentiated; `clip=True` clips it. uint8 and uint16 come back rounded to nearest. Pure: it
-    may stand inside `jax.jit`, `jax.vmap` and `jax.grad`. Raises ValueError for another dtype or
-    channel count.
+    Floats, RGB or what the network was trained on, lie in [0, 1] and come back in their dtype
+    (float64 as float32), unclipped, so that the result can be differentiated; `clip=True` clips it.
+    uint8 and uint16 come back rounded to nearest. Pure: it may stand inside `jax.jit`, `jax.vmap`
+    and `jax.grad`. Raises ValueError for another dtype or channel count.
     """
     image = jnp.asarray(image)
     arch = weights.arch
+    if getattr(arch, "latent", 0):
+        raise ValueError("got weights that make pictures of noise; call jaxsr.sample instead")
     if image.ndim < 3 or image.shape[-1] != arch.channels or 0 in image.shape:
         raise ValueError(
             f"image: got shape {image.shape}, wanted [..., H, W, {arch.channels}], none of them 0; "

@@ -1,8 +1,18 @@
 """`load(path)`: weights from whatever holds them."""
 
+import tomllib
 from pathlib import Path
+from typing import Any, NamedTuple
 
-from jaxsr.networks.weights import Weights, read_weights
+from jaxsr.imaging.bands import Ranges
+from jaxsr.networks.weights import Weights, read_metadata, read_weights
+
+
+class Given(NamedTuple):
+    """What a network was trained to be given: the fields of its degradation, and its ranges."""
+
+    degrade: dict[str, Any] | None = None
+    ranges: Ranges = ()
 
 
 def load(path: str | Path) -> Weights:
@@ -10,12 +20,26 @@ def load(path: str | Path) -> Weights:
 
     Raises ValueError where there is nothing to load, and says what there is.
     """
+    return read_weights(_file(path))
+
+
+def load_given(path: str | Path) -> Given:
+    """What the network of `load(path)` was given in training, where its file says so."""
+    text = read_metadata(_file(path)).get("config")
+    if text is None:
+        return Given()
+    config = tomllib.loads(text)
+    ranges = config["data"].get("ranges", [])
+    return Given(config["degrade"], tuple((low, high) for low, high in ranges))
+
+
+def _file(path: str | Path) -> Path:
     path = Path(path)
     if path.is_dir():
-        return read_weights(_in_run(path))
+        return _in_run(path)
     if not path.exists():
         raise ValueError(f"no weights at {path}; name a .safetensors file or a run directory")
-    return read_weights(path)
+    return path
 
 
 def _in_run(run: Path) -> Path:

@@ -1,7 +1,8 @@
 """Frozen VGG16 and VGG19 features, for perceptual losses.
 
 Layers are named as in the VGG paper: `conv1_1` ... `conv5_4` before the ReLU, `relu1_1` ...
-`relu5_4` after it. Parameters are a plain dict {convolution: {"kernel": HWIO, "bias": [C]}} of what
+`relu5_4` after it; `pooled` is the mean of the last ReLU over the picture, `head` the classifier's
+1000 logits. Parameters are a plain dict {layer: {"kernel": HWIO or [in, out], "bias": [C]}} of what
 the wanted layers need, so that they can be an argument of a jitted function.
 """
 
@@ -10,15 +11,17 @@ from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Any
 
-import flax.linen as nn
 import jax.numpy as jnp
 from jax import Array
 from safetensors import SafetensorError, safe_open
 
-from jaxsr.networks.layers import convolve, per_channel, relu
+from jaxsr.networks.layers import adaptive_avg_pool, convolve, max_pool, per_channel, relu
 
 # convolutions in each of the five blocks
 BLOCKS = {"vgg19": (2, 2, 4, 4, 4), "vgg16": (2, 2, 3, 3, 3)}
+
+# linear layer: its name in torchvision
+HEAD = {"linear1": "classifier.0", "linear2": "classifier.3", "linear3": "classifier.6"}
 
 # of ImageNet's training pictures, RGB in [0, 1]
 MEAN = (0.485, 0.456, 0.406)
@@ -48,7 +51,8 @@ def load_vgg(path: str | Path, layers: Collection[str]) -> VGGParams:
         with safe_open(path, framework="numpy") as file:
             indices = _indices(path, set(file.keys()))
             wanted = _convolutions(layers, indices)
-            return {name: _read_conv(file, path, indices[name]) for name in wanted}
+            params = {name: _read_conv(file, path, indices[name]) for name in wanted}
+            return params | (_read_head(file, path) if "head" in layers else {})
     except SafetensorError as error:
         raise ValueError(f"{path} is no whole .safetensors file: {error}") from error
 
@@ -56,31 +60,51 @@ def load_vgg(path: str | Path, layers: Collection[str]) -> VGGParams:
 def vgg_features(params: VGGParams, image: Array, layers: Collection[str]) -> dict[str, Array]:
     """Return {layer: float32 [N, h, w, c]} of RGB or grey pictures in [0, 1].
 
-    Computed in float32: two pictures that are nearly alike differ by less than bfloat16 rounds.
+    `pooled` and `head` are [N, c]. Computed in float32: two pictures that are nearly alike differ
+    by less than bfloat16 rounds.
     """
     wanted = _convolutions(layers, params)
-    x = _normalise(image, blocks=int(wanted[-1][4]) if wanted else 1)
+    x = _normalise(image, smallest=smallest(layers))
     features = {}
     block = "1"
     for name in wanted:
         if name[4] != block:
             block = name[4]
-            x = nn.max_pool(x, (2, 2), (2, 2))
+            x = max_pool(x)
         x = convolve(x, params[name]["kernel"], dtype=jnp.float32)
         x = x + per_channel(params[name]["bias"], x)
         features[name] = x
         x = relu(x)
         features[name.replace("conv", "relu")] = x
+    features["pooled"] = x.mean((1, 2))
+    if "head" in layers:
+        features["head"] = _classify(params, x)
     return {name: features[name] for name in layers}
 
 
-def _normalise(image: Array, *, blocks: int) -> Array:
+def smallest(layers: Collection[str]) -> int:
+    """Return the least side of a picture that reaches these layers: each pooling halves it."""
+    blocks = {"pooled": 5, "head": 6}
+    return 2 ** max((blocks.get(name) or int(name[4]) for name in layers), default=1) // 2
+
+
+def _classify(params: VGGParams, x: Array) -> Array:
+    """Return the logits [N, 1000] of the last block's output."""
+    x = adaptive_avg_pool(max_pool(x), 7)
+    x = x.transpose(0, 3, 1, 2).reshape(x.shape[0], -1)  # PyTorch's order
+    for name in HEAD:
+        x = x @ params[name]["kernel"]
+        x = x + per_channel(params[name]["bias"], x)
+        x = x if name == "linear3" else relu(x)
+    return x
+
+
+def _normalise(image: Array, *, smallest: int) -> Array:
     if image.ndim != 4 or image.shape[-1] not in (1, 3):
         raise ValueError(
             f"got pictures of shape {image.shape}, wanted [N, H, W, 3] or [N, H, W, 1] for VGG"
             " features: turn the perceptual loss off or convert the pictures"
         )
-    smallest = 2 ** (blocks - 1)
     if min(image.shape[1:3]) < smallest:
         raise ValueError(
             f"got pictures of {image.shape[1]} x {image.shape[2]} pixels, wanted at least"
@@ -111,14 +135,31 @@ def _indices(path: Path, names: set[str]) -> dict[str, int]:
 
 def _convolutions(layers: Collection[str], known: Iterable[str]) -> list[str]:
     """Return the convolutions up to the deepest of `layers`, in order."""
-    known = sorted(known)
-    valid = known + [name.replace("conv", "relu") for name in known]
+    known = sorted(name for name in known if name.startswith("conv"))
+    valid = known + [name.replace("conv", "relu") for name in known] + ["pooled", "head"]
     for layer in layers:
         if layer not in valid:
             nearest = difflib.get_close_matches(layer, valid, 1, 0.0)
             raise ValueError(f"this VGG has no layer {layer!r}; the nearest is {nearest[0]!r}")
-    depth = max((known.index(layer.replace("relu", "conv")) + 1 for layer in layers), default=0)
-    return known[:depth]
+    depths = {name: depth for depth, name in enumerate(known, 1)}
+    wanted = (depths.get(layer.replace("relu", "conv"), len(known)) for layer in layers)
+    return known[: max(wanted, default=0)]
+
+
+def _read_head(file: Any, path: Path) -> VGGParams:
+    if f"{HEAD['linear3']}.weight" not in file.keys():
+        raise ValueError(
+            f"{path} holds VGG's convolutions without its classifier: set"
+            ' loss.perceptual.content = "pooled", or name a file of the whole network'
+        )
+    tensors = {
+        name: (file.get_tensor(f"{theirs}.{p}") for p in ("weight", "bias"))
+        for name, theirs in HEAD.items()
+    }
+    return {
+        name: {"kernel": jnp.asarray(weight.T, jnp.float32), "bias": jnp.asarray(bias, jnp.float32)}
+        for name, (weight, bias) in tensors.items()
+    }
 
 
 def _read_conv(file: Any, path: Path, index: int) -> dict[str, Array]:

@@ -44,13 +44,17 @@ class Weights:
 def init_weights(key: Array, arch: nn.Module) -> Weights:
     """Draw fresh weights for a generator or discriminator."""
     # Initialisers run one by one: jitted together, those of 351 kernels compile for a minute.
-    variables: Any = arch.lazy_init(key, _small_picture(arch))
+    variables: Any = arch.lazy_init(key, _example(arch))
     return Weights(variables["params"], variables.get("batch_stats", {}), arch)
 
 
-def _small_picture(arch: Any) -> jax.ShapeDtypeStruct:
-    # No network needs more than 32 pixels, and parameters do not depend on the size.
-    return jax.ShapeDtypeStruct((1, 32, 32, arch.channels), jnp.float32)
+def _example(arch: Any) -> jax.ShapeDtypeStruct:
+    """What the network may be fed: noise, or a picture of any size that it takes."""
+    if hasattr(arch, "latent"):
+        return jax.ShapeDtypeStruct((1, arch.latent), jnp.float32)
+    # Parameters do not depend on the size.
+    side = max(32, getattr(arch, "min_size", 1))
+    return jax.ShapeDtypeStruct((1, side, side, arch.channels), jnp.float32)
 
 
 def make_arch(registry: Mapping[str, type[nn.Module]], spec: Mapping[str, Any]) -> Any:
@@ -69,7 +73,8 @@ def make_arch(registry: Mapping[str, type[nn.Module]], spec: Mapping[str, Any]) 
         if field not in types:
             raise ValueError(_unknown(f"field of {name}", field, types))
         values[field] = _convert(f"{name}.{field}", value, types[field])
-    if "scale" in types and "scale" not in values:
+    # A default is an attribute of the class.
+    if "scale" in types and not ("scale" in values or hasattr(registry[name], "scale")):
         raise ValueError(f"{name} needs a scale: set the field `scale`")
     return registry[name](**values)
 
@@ -94,7 +99,11 @@ def _convert(field: str, value: Any, wanted: Any) -> Any:
         value = msgspec.convert(value, type=wanted)
     except msgspec.ValidationError as error:
         raise ValueError(f"{field} is {value!r}: {error}") from error
-    if wanted is int and value < 1:
+    numbers = value if isinstance(value, tuple) else (value,)
+    if not numbers:
+        raise ValueError(f"{field} is empty, wanted at least one number")
+    # Not a switch, which is an int too.
+    if any(type(number) is int and number < 1 for number in numbers):
         raise ValueError(f"{field} is {value}, wanted at least 1")
     return value
 
@@ -126,7 +135,7 @@ def read_weights(path: str | Path) -> Weights:
     with _open(path) as file:
         arch = _read_arch(path, file.metadata() or {})
         arrays = {name: file.get_tensor(name) for name in file.keys()}
-    wanted = jax.eval_shape(arch.init, jax.random.key(0), _small_picture(arch))
+    wanted = jax.eval_shape(arch.init, jax.random.key(0), _example(arch))
     _require_match(path, arrays, _flatten(wanted["params"], wanted.get("batch_stats", {})))
     tree = unflatten_dict({name: jnp.asarray(array) for name, array in arrays.items()}, sep="/")
     return Weights(tree["params"], tree.get("stats", {}), arch)

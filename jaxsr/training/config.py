@@ -4,7 +4,6 @@ Defaults of a network stand on its module and those of a degradation on its spec
 here.
 """
 
-import dataclasses
 import difflib
 import tomllib
 import types
@@ -17,8 +16,10 @@ import msgspec
 import tomli_w
 from flax import linen as nn
 
-from jaxsr.imaging.degrade import DEGRADATIONS
+from jaxsr.evaluation.evaluate import metric_names
+from jaxsr.imaging.degrade import degradation_fields, make_degradation
 from jaxsr.networks.discriminators import DISCRIMINATORS
+from jaxsr.networks.features import smallest
 from jaxsr.networks.generators import GENERATORS
 from jaxsr.networks.weights import arch_spec, make_arch
 from jaxsr.training.losses import PIXEL_LOSSES
@@ -31,12 +32,23 @@ Paths = str | tuple[str, ...]
 
 
 class Perceptual(msgspec.Struct, frozen=True, kw_only=True):
-    """Distance of VGG features; `layers` maps torchvision's names (conv5_4, relu5_4) to weights."""
+    """Distance of VGG features; `layers` maps torchvision's names (conv5_4, relu5_4) to weights.
+
+    `content` adds the distance of what the network as a whole says of both pictures: its last
+    features, `pooled` over the picture, or the logits of its classifier, `head`.
+    """
 
     weights: str
-    layers: dict[str, float]
+    layers: dict[str, float] = {}
     weight: Weight = 1.0
+    content: Literal["pooled", "head"] | None = None
+    content_weight: Weight = 1.0
     criterion: Literal["l1", "l2"] = "l1"
+
+    @property
+    def features(self) -> tuple[str, ...]:
+        """All that is asked of VGG."""
+        return (*self.layers, *([self.content] if self.content else []))
 
 
 class Adversarial(msgspec.Struct, frozen=True, kw_only=True):
@@ -64,12 +76,19 @@ class Loss(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Data(msgspec.Struct, frozen=True, kw_only=True):
-    """Pictures: files, folders, globs or `package:NAME/PATH`; `lr` names those of pairs."""
+    """Pictures: files, folders, globs or `package:NAME/PATH`; `lr` names those of pairs.
+
+    `ranges` holds what stands for 0 and 1 in each band, or one pair for all; absent: the ends of
+    the integers' type.
+    """
 
     train: Paths
     lr: Paths | None = None
     val: Paths = ()
     crop: Positive = 128  # HR pixels
+    flip: bool = True  # mirror half of the crops
+    turn: bool = True  # turn crops by 0, 90, 180 or 270 degrees
+    ranges: tuple[tuple[float, float], ...] = ()
     workers: Count = 0
     cache: Literal["none", "memory", "disk"] = "none"
 
@@ -114,10 +133,11 @@ class Train(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Eval(msgspec.Struct, frozen=True, kw_only=True):
-    """Evaluation of the averaged weights on `data.val`."""
+    """Evaluation of the averaged weights on `data.val`; of noise to image, a grid alone."""
 
     every: Positive = 1000
-    best: Literal["psnr_y", "ssim_y", "psnr_rgb", "ssim_rgb"] = "psnr_y"
+    # psnr and ssim where the pictures are neither grey nor RGB; absent: psnr_y, or psnr
+    best: Literal["psnr_y", "ssim_y", "psnr_rgb", "ssim_rgb", "psnr", "ssim"] | None = None
     images: Count = 4  # pictures in the grid
     image_size: Positive = 256  # HR pixels of a side of its crops
 
@@ -196,19 +216,7 @@ def _network(section: str, registry: dict[str, type[nn.Module]], spec: dict[str,
 
 def degradation(config: Config) -> Any:
     """The spec that `jaxsr.imaging.degrade.degrade` takes."""
-    fields = dict(config.degrade)
-    kind = fields.pop("kind", "bicubic")
-    if kind not in DEGRADATIONS:
-        raise ValueError(f"degrade.kind: got {kind!r}, wanted one of {', '.join(DEGRADATIONS)}")
-    spec = DEGRADATIONS[kind]
-    known = [name for name in spec.__dataclass_fields__ if name != "scale"]
-    for name in fields:
-        if name not in known:
-            raise ValueError(_unknown(f"degrade.{name}", name, known))
-    try:
-        return msgspec.convert({**fields, "scale": generator(config).scale}, spec)
-    except msgspec.ValidationError as error:
-        raise ValueError(f"degrade: {error}; mend it in the config or with --set") from error
+    return make_degradation(config.degrade, generator(config).scale)
 
 
 def _resolve(config: Config) -> Config:
@@ -218,12 +226,13 @@ def _resolve(config: Config) -> Config:
     """
     g, d, spec = generator(config), discriminator(config), degradation(config)
     _check(config, g, d)
-    fields = {k: v for k, v in dataclasses.asdict(spec).items() if k != "scale"}
+    best = config.eval.best or metric_names(g.channels)[0]
     return msgspec.structs.replace(
         config,
         generator=arch_spec(g),
         discriminator=arch_spec(d, registry=DISCRIMINATORS) if d else None,
-        degrade={"kind": config.degrade.get("kind", "bicubic"), **fields},
+        degrade=degradation_fields(spec),
+        eval=msgspec.structs.replace(config.eval, best=best),
     )
 
 
@@ -242,14 +251,17 @@ def _check(config: Config, g: Any, d: Any) -> None:
             f"train.steps: got {train.steps} of {train.batch_size} examples, wanted at most 2^32 "
             "examples in a run; lower it"
         )
+    _check_task(config, g)
     if config.data.crop % g.scale:
         raise ValueError(
             f"data.crop: got {config.data.crop}, wanted a multiple of generator.scale = {g.scale}"
         )
-    if loss.perceptual and not loss.perceptual.layers:
-        raise ValueError("loss.perceptual.layers: got none; set one, such as { conv5_4 = 1.0 }")
+    if loss.perceptual and not loss.perceptual.features:
+        raise ValueError(
+            "loss.perceptual.layers: got none and no content; set one, such as { conv5_4 = 1.0 }"
+        )
     # SSIM has a window of 11 pixels; each block of VGG but the first halves the picture.
-    least = max([11 if "ssim" in loss.pixel else 1, *(2 ** (n - 1) for n in _vgg_blocks(loss))])
+    least = max(11 if "ssim" in loss.pixel else 1, _least_for_vgg(loss))
     if config.data.crop < least:
         raise ValueError(
             f"data.crop: got {config.data.crop}, wanted {least} at least for the terms of loss"
@@ -274,9 +286,49 @@ def _check(config: Config, g: Any, d: Any) -> None:
     _check_players(config, g, d)
 
 
-def _vgg_blocks(loss: Loss) -> list[int]:
-    layers = loss.perceptual.layers if loss.perceptual else {}
-    return [int(name[4]) for name in layers if name[4:5].isdecimal()]
+def _least_for_vgg(loss: Loss) -> int:
+    """The least crop that reaches the features; an unknown name is for the file to refuse."""
+    wanted = loss.perceptual.features if loss.perceptual else ()
+    return smallest(
+        [name for name in wanted if name[4:5].isdecimal() or name in ("pooled", "head")]
+    )
+
+
+def _check_task(config: Config, g: Any) -> None:
+    """What goes into the network: reduced pictures, degraded ones, or noise."""
+    train, loss, data = config.train, config.loss, config.data
+    if getattr(g, "latent", 0):
+        fed = {"loss.pixel": loss.pixel, "loss.perceptual": loss.perceptual, "data.lr": data.lr}
+        fed |= {"train.pixel_steps": train.pixel_steps, "data.val": data.val}
+        for name, value in fed.items():
+            if value:
+                raise ValueError(
+                    f"{name}: got {value!r}, but this generator makes pictures of noise, which "
+                    "have no original to compare with; remove it"
+                )
+        if data.crop != g.size:
+            raise ValueError(f"data.crop: got {data.crop}, wanted generator.size = {g.size}")
+    elif g.scale == 1 and not data.lr and config.degrade.get("kind", "bicubic") == "bicubic":
+        raise ValueError(
+            "degrade.kind: got bicubic at scale 1, which changes nothing; set a kind to restore "
+            "from, such as noise"
+        )
+    if len(data.ranges) not in (0, 1, g.channels):
+        raise ValueError(
+            f"data.ranges: got {len(data.ranges)} pairs, wanted one for all or one for each of the "
+            f"{g.channels} bands"
+        )
+    for low, high in data.ranges:
+        if not low < high:
+            raise ValueError(
+                f"data.ranges: got [{low}, {high}], wanted [low, high] with low < high"
+            )
+    known = metric_names(g.channels)
+    if config.eval.best not in (None, *known):
+        raise ValueError(
+            f"eval.best: got {config.eval.best}, wanted one of {', '.join(known)} for "
+            f"{g.channels} channels"
+        )
 
 
 def _check_players(config: Config, g: Any, d: Any) -> None:

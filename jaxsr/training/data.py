@@ -15,6 +15,7 @@ import grain
 import jax
 import numpy as np
 
+from jaxsr.imaging.bands import check_unit
 from jaxsr.training.pictures import Pictures, decode
 from jaxsr.training.store import Store
 
@@ -126,6 +127,7 @@ class Source:
                 )
             place = self._place_in(index, picture)
         example = self._cut(images, *place)
+        self._check_range(example, picture)
         example["number"] = np.asarray(index, np.uint32)
         example["bad"] = np.asarray(-1 if picture == drawn else drawn, np.int32)
         return example
@@ -133,6 +135,16 @@ class Source:
     def fault(self, picture: int) -> str:
         """Say why `pictures.paths[picture]`, reported as bad, cannot be decoded."""
         return "" if self._read(picture) is not None else self._faults[picture]
+
+    def _check_range(self, example: dict[str, np.ndarray], picture: int) -> None:
+        """Refuse float crops outside [0, 1] where no ranges are stated."""
+        if self.pictures.ranges:
+            return
+        for part, member in zip(example.values(), self.pictures.members(picture), strict=True):
+            try:
+                check_unit(part)
+            except ValueError as error:
+                raise ValueError(f"{self.pictures.files[member]}: {error}") from error
 
     def _read(self, picture: int) -> tuple[np.ndarray, ...] | None:
         """Return the HR picture, and the LR one of a pair; None where one cannot be decoded."""
@@ -169,9 +181,9 @@ class Source:
         for name, image, ratio in zip(("hr", "lr"), images, (unit, 1), strict=False):
             side = crop // unit * ratio
             part = image[y * ratio : y * ratio + side, x * ratio : x * ratio + side]
-            part = part[:, ::-1] if flip else part
+            part = part[:, ::-1] if flip and self.pictures.flip else part
             # A copy: a view would keep the whole picture, or its map, alive in every batch.
-            example[name] = np.array(np.rot90(part, turn), order="C")
+            example[name] = np.array(np.rot90(part, turn if self.pictures.turn else 0), order="C")
         return example
 
 

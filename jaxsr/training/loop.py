@@ -12,16 +12,25 @@ import numpy as np
 from jax.experimental import multihost_utils
 from jax.sharding import Mesh
 
-from jaxsr.evaluation.evaluate import Example, evaluate, low_resolution, read_set, super_resolve
+from jaxsr.evaluation.evaluate import (
+    DEGRADED,
+    Example,
+    degraded,
+    evaluate,
+    read_set,
+    super_resolve,
+)
+from jaxsr.imaging.color import from_float
+from jaxsr.imaging.degrade import Bicubic
 from jaxsr.imaging.find import find_pictures
-from jaxsr.inference.upscale import upscale
+from jaxsr.inference.sample import sample, tile
 from jaxsr.interop.load import load
 from jaxsr.networks.features import load_vgg
 from jaxsr.networks.weights import Weights, arch_spec
 from jaxsr.training import data, store
 from jaxsr.training import mesh as meshes
 from jaxsr.training.checkpoint import Checkpoints
-from jaxsr.training.config import Config, dump_config, generator
+from jaxsr.training.config import Config, degradation, dump_config, generator
 from jaxsr.training.log import Log, picture_grid
 from jaxsr.training.pictures import Pictures, scan
 from jaxsr.training.run import check_run, saved_step, write_config
@@ -30,7 +39,10 @@ from jaxsr.training.step import Step, make_step
 
 Record = dict[str, Any]
 
-_upscale = jax.jit(upscale)
+_sample = jax.jit(sample, static_argnames="count")
+_degraded = jax.jit(degraded, static_argnums=2)
+_super_resolve = jax.jit(super_resolve, static_argnums=2)
+_by_method = jax.jit(super_resolve, static_argnums=(0, 2))
 
 
 def train(
@@ -54,11 +66,14 @@ def train(
         channels=arch.channels,
         lr=config.data.lr,
         scale=arch.scale,
+        flip=config.data.flip,
+        turn=config.data.turn,
+        ranges=config.data.ranges,
     )
     examples = _examples(config)
     start = _start(config) if saved_step(run_dir) is None else None
     perceptual = config.loss.perceptual
-    vgg = load_vgg(perceptual.weights, tuple(perceptual.layers)) if perceptual else None
+    vgg = load_vgg(perceptual.weights, perceptual.features) if perceptual else None
     yield {"event": "data", "pictures": len(pictures.paths), "dropped": dropped}
     source = yield from _open(config, pictures)
 
@@ -78,7 +93,9 @@ def _examples(config: Config) -> list[Example]:
     arch = generator(config)
     if not config.data.val:
         return []
-    return read_set(find_pictures(config.data.val), scale=arch.scale, channels=arch.channels)
+    paths = find_pictures(config.data.val)
+    ranges = config.data.ranges
+    return read_set(paths, scale=arch.scale, channels=arch.channels, ranges=ranges)
 
 
 def _start(config: Config) -> Weights | None:
@@ -125,6 +142,9 @@ class _Run:
     ):
         self.config, self.mesh, self.checkpoints = config, mesh, checkpoints
         self.source, self.examples = source, examples
+        self.scale = generator(config).scale
+        # Pairs come as they are; their networks are measured on what is known.
+        self.degradation = Bicubic(self.scale) if config.data.lr else degradation(config)
         self.best: Record = {}
         self.files: dict[str, Weights] = {}  # to be written beside the next checkpoint
         self.waiting = _Waiting(config.train.batch_size)
@@ -191,12 +211,13 @@ class _Run:
         self.step, self.position = self.step + 1, self.position + size
         self.checkpoints.commit()
         records = [*self.waiting.swap(self.step, first, metrics), *self._report(bad)]
-        evaluates = self._due(self.config.eval.every) and bool(self.examples)
+        latent = getattr(generator(self.config), "latent", 0)
+        evaluates = self._due(self.config.eval.every) and bool(self.examples or latent)
         saves = self._due(self.config.train.save_every)
         if evaluates or saves:
             records += self.waiting.swap()
         if evaluates:
-            records.append(self._evaluate())
+            records.append(self._sample() if latent else self._evaluate())
         if saves:
             records += self._save()
         return records
@@ -226,15 +247,31 @@ class _Run:
 
     def _baseline(self) -> Record:
         """What the network has to beat."""
-        scale = generator(self.config).scale
-        mean = evaluate("bicubic", self.examples, scale=scale, mesh=self.mesh)["mean"]
-        return self._record("baseline", **mean)
+        return self._record("baseline", method=self._simple(), **self._measure(self._simple()))
+
+    def _simple(self) -> str:
+        """The classical method that stands beside the network."""
+        return DEGRADED if self.scale == 1 else "bicubic"
+
+    def _measure(self, method: Weights | str) -> dict[str, float]:
+        measured = evaluate(method, self.examples, degradation=self.degradation, mesh=self.mesh)
+        return measured["mean"]
+
+    def _sample(self) -> Record:
+        """Pictures of the same noise each time."""
+        weights, count = ema_weights(self.config, self.state), self.config.eval.images
+        if not count:
+            return self._record("eval")
+        key = jax.random.key(self.config.train.seed)
+        pictures = from_float(np.asarray(_sample(key, weights, count=count)), np.uint8)
+        return self._record("eval", grid=tile(pictures))
 
     def _evaluate(self) -> Record:
         weights = ema_weights(self.config, self.state)
-        mean = evaluate(weights, self.examples, scale=weights.arch.scale, mesh=self.mesh)["mean"]
+        mean = self._measure(weights)
         weights = jax.device_get(weights)
         name = self.config.eval.best
+        assert name  # resolved
         # Not finite: broken weights or a copied input, and neither is a best.
         if math.isfinite(mean[name]) and mean[name] > self.best.get("value", -math.inf):
             self.best = {"metric": name, "value": mean[name], "step": self.step}
@@ -243,17 +280,22 @@ class _Run:
         return self._record("eval", **mean, **grid)
 
     def _grid(self, weights: Weights) -> np.ndarray:
-        """Fixed crops in three columns: bicubic, the network, the original."""
-        scale, side = weights.arch.scale, self.config.eval.image_size
+        """Fixed crops in three columns: the simple method, the network, the original."""
+        scale, side = self.scale, self.config.eval.image_size
         side = max(side - side % scale, scale)
-        crops = [_centre(e.hr, side) for e in self.examples[: self.config.eval.images]]
-        small = [low_resolution(crop, scale) for crop in crops]
+        shown = self.examples[: self.config.eval.images]
+        crops = [_centre(e.hr, side)[None] for e in shown]
+        small = [
+            _degraded(np.array([e.number], np.uint32), crop, self.degradation)
+            for e, crop in zip(shown, crops, strict=True)
+        ]
+        columns = {
+            self._simple(): [_by_method(self._simple(), lr, scale) for lr in small],
+            f"step {self.step}": [_super_resolve(weights, lr, scale) for lr in small],
+            "original": crops,
+        }
         return picture_grid(
-            {
-                "bicubic": [super_resolve("bicubic", lr, scale) for lr in small],
-                f"step {self.step}": [np.asarray(_upscale(weights, lr)) for lr in small],
-                "original": crops,
-            }
+            {title: [_shown(p[0]) for p in column] for title, column in columns.items()}
         )
 
     def _save(self) -> list[Record]:
@@ -308,3 +350,9 @@ def _centre(picture: np.ndarray, side: int) -> np.ndarray:
     height, width = (min(side, n) for n in picture.shape[:2])
     y, x = (picture.shape[0] - height) // 2, (picture.shape[1] - width) // 2
     return picture[y : y + height, x : x + width]
+
+
+def _shown(picture: Any) -> np.ndarray:
+    """uint8, and of bands that are neither grey nor RGB the first three, or the first."""
+    picture = from_float(np.asarray(picture), np.uint8) if picture.dtype != np.uint8 else picture
+    return np.asarray(picture)[..., : 3 if picture.shape[-1] >= 3 else 1]

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 
 from jaxsr.imaging import files
+from jaxsr.imaging.bands import Ranges
 from jaxsr.imaging.color import grey
+from jaxsr.imaging.files import Header
 from jaxsr.imaging.find import Found, Sources, find, listed
 
 SHOWN = 3  # refusals that an error quotes
@@ -19,8 +20,10 @@ SHOWN = 3  # refusals that an error quotes
 class Pictures:
     """The usable pictures of a training set, known by their headers; light enough to pickle.
 
-    `sizes` [P, 2] holds height and width of the HR pictures and `dtype` is the one of all files.
-    Of paired pictures `lr_paths[i]` is exactly 1 / `scale` of `paths[i]`; otherwise it is empty.
+    `sizes` [P, 2] holds height and width of the HR pictures and `dtype` is the one of all files:
+    uint8, uint16 or float32. Of paired pictures `lr_paths[i]` is exactly 1 / `scale` of `paths[i]`;
+    otherwise it is empty. Crops are mirrored only with `flip`, turned only with `turn`; float32
+    crops lie in [0, 1] unless `ranges` state what becomes 0 and 1.
     """
 
     paths: tuple[str, ...]
@@ -30,6 +33,9 @@ class Pictures:
     dtype: str
     lr_paths: tuple[str, ...] = ()
     scale: int = 1
+    flip: bool = True
+    turn: bool = True
+    ranges: Ranges = ()
 
     @property
     def unit(self) -> int:
@@ -52,24 +58,24 @@ class Pictures:
         return height // ratio, width // ratio, self.channels
 
 
-class Header(NamedTuple):
-    """What a file says of itself before it is decoded."""
-
-    height: int
-    width: int
-    dtype: str
-
-
 def scan(
-    source: Sources, *, crop: int, channels: int, lr: Sources | None = None, scale: int = 1
+    source: Sources,
+    *,
+    crop: int,
+    channels: int,
+    lr: Sources | None = None,
+    scale: int = 1,
+    flip: bool = True,
+    turn: bool = True,
+    ranges: Ranges = (),
 ) -> tuple[Pictures, list[tuple[str, str]]]:
     """Read the headers of a training set; return what can be used, and each other file and why not.
 
-    `crop` is in HR pixels. With `lr`, as many sources as `source` has, each picture is paired with
-    the LR one of its name, which may end in `x2`, `x3`, ... as BasicSR's do, and no LR is made.
-    ValueError where nothing is left.
+    `crop` is in HR pixels; `flip`, `turn` and `ranges` are those of `Pictures`. With `lr`, as many
+    sources as `source` has, each picture is paired with the LR one of its name, which may end in
+    `x2`, `x3`, ... as BasicSR's do, and no LR is made. ValueError where nothing is left.
     """
-    _check(crop, channels, scale if lr else 1)
+    _check(crop, scale if lr else 1)
     found = find(source)
     paths = [str(item.path) for item in found]
     partners, dropped = _pair(found, source, lr, scale) if lr else ([None] * len(found), [])
@@ -78,9 +84,9 @@ def scan(
     kept = []
     for path, partner in zip(paths, partners, strict=True):
         header, other = headers[path], headers.get(partner) if partner else None
-        refused = _refusal(header, dtype, crop)
+        refused = _refusal(header, dtype, channels, crop)
         if not refused and lr:
-            refused = _refusal_of_pair(headers[path], other, dtype, scale)
+            refused = _refusal_of_pair(headers[path], other, dtype, channels, scale)
         dropped += [(path, refused)] if refused else []
         kept += [] if refused else [(path, partner, header)]
     if not kept:
@@ -93,36 +99,40 @@ def scan(
         dtype=dtype,
         lr_paths=tuple(partner for _, partner, _ in kept) if lr else (),
         scale=scale,
+        flip=flip,
+        turn=turn,
+        ranges=ranges,
     ), dropped
 
 
 def decode(pictures: Pictures, file: int) -> np.ndarray:
     """Decode `pictures.files[file]` to [H, W, C]; ValueError, not naming it, where that fails.
 
-    RGB becomes grey by `color.grey`; grey is repeated to RGB.
+    Integer RGB becomes grey by `color.grey`; integer grey is repeated to RGB.
     """
     path = pictures.files[file]
     try:
         pixels = files.read(path).pixels
     except ValueError as error:
         raise ValueError(_without(path, error)) from error
-    if pixels.shape[:2] != pictures.shape(file)[:2] or pixels.dtype != pictures.dtype:
+    if pixels.dtype != np.float32:
+        pixels = _photograph(pixels, pictures.channels)
+    if pixels.shape != pictures.shape(file) or pixels.dtype != pictures.dtype:
         raise ValueError(
             f"it decodes to {pixels.dtype} {pixels.shape}, but its header promised "
             f"{pictures.dtype} {pictures.shape(file)}; was it changed during the run?"
         )
-    if pixels.shape[2] == pictures.channels:
-        return pixels
-    if pictures.channels == 3:
+    return pixels
+
+
+def _photograph(pixels: np.ndarray, channels: int) -> np.ndarray:
+    """Turn grey and RGB into each other where `channels` wants it; what has other bands passes."""
+    if (pixels.shape[2], channels) == (1, 3):
         return np.repeat(pixels, 3, axis=2)
-    return grey(pixels)
+    return grey(pixels) if (pixels.shape[2], channels) == (3, 1) else pixels
 
 
-def _check(crop: int, channels: int, scale: int) -> None:
-    if channels not in (1, 3):
-        raise ValueError(
-            f"generator.channels is {channels}, but pictures have 1 (grey) or 3 (RGB); choose one"
-        )
+def _check(crop: int, scale: int) -> None:
     if crop < 1 or crop % scale:
         raise ValueError(
             f"data.crop is {crop}, but must be a positive multiple of the scale {scale} of the "
@@ -155,10 +165,9 @@ def _headers(paths: list[str]) -> dict[str, Header | str]:
 
 def _header(path: str) -> Header | str:
     try:
-        height, width, mode = files.size(path)
+        return files.header(path)
     except ValueError as error:
         return _without(path, error)
-    return Header(height, width, "uint16" if "16" in mode else "uint8")
 
 
 def _without(path: str, error: ValueError) -> str:
@@ -166,23 +175,30 @@ def _without(path: str, error: ValueError) -> str:
     return str(error).removeprefix(f"{path} ")
 
 
-def _refusal(header: Header | str, dtype: str, crop: int) -> str:
+def _refusal(header: Header | str, dtype: str, channels: int, crop: int) -> str:
     """Say why a picture cannot be used; empty where it can."""
     if isinstance(header, str):
         return header
     if header.dtype != dtype:
         return f"it is {header.dtype}, but the first picture is {dtype}"
+    # Grey and RGB stand in for each other; floats are measurements, whose bands mean themselves.
+    photograph = dtype != "float32" and {header.channels, channels} <= {1, 3}
+    if header.channels != channels and not photograph:
+        bands = "1 band" if header.channels == 1 else f"{header.channels} bands"
+        return f"it has {bands}, generator.channels is {channels}"
     if min(header.height, header.width) < crop:
         return f"its {header.height}x{header.width} pixels (HxW) are fewer than data.crop {crop}"
     return ""
 
 
-def _refusal_of_pair(hr: Header | str, lr: Header | str | None, dtype: str, scale: int) -> str:
+def _refusal_of_pair(
+    hr: Header | str, lr: Header | str | None, dtype: str, channels: int, scale: int
+) -> str:
     """Say why a usable HR picture cannot be paired with its LR one; empty where it can."""
     assert isinstance(hr, Header)
     if lr is None:
         return "no LR picture has its name"
-    if refused := _refusal(lr, dtype, 1):
+    if refused := _refusal(lr, dtype, channels, 1):
         return f"its LR picture: {refused}"
     assert isinstance(lr, Header)
     if (lr.height * scale, lr.width * scale) != (hr.height, hr.width):

@@ -7,6 +7,7 @@ device.
 
 import dataclasses
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import jax
@@ -15,7 +16,7 @@ import optax
 from jax.sharding import Mesh
 from jax.sharding import PartitionSpec as P
 
-from jaxsr.imaging.color import to_float
+from jaxsr.imaging.bands import to_unit
 from jaxsr.imaging.degrade import degrade
 from jaxsr.networks.features import vgg_features
 from jaxsr.training import losses
@@ -24,7 +25,7 @@ from jaxsr.training.mesh import AXIS
 from jaxsr.training.state import Net, TrainState, optimiser, schedule
 
 # One fold of an example's key for each use of randomness; a number, once given, keeps its meaning.
-STREAMS = {"degrade": 0, "penalty": 1}
+STREAMS = {"degrade": 0, "penalty": 1, "latent": 2}
 
 Batch = dict[str, jax.Array]
 Metrics = dict[str, jax.Array]
@@ -59,6 +60,7 @@ def make_local_step(config: Config, mesh: Mesh, *, pixel_only: bool) -> Step:
     g_schedule = schedule(config.optim, rate, steps)
     d_schedule = schedule(config.optim, d_rate, steps)
     parts = config.train.accumulate
+    latent = getattr(g_arch, "latent", 0)  # numbers that a picture is made of; 0: made of a picture
 
     def discriminate(params, stats, image):
         logits, new = d_arch.apply(
@@ -75,9 +77,12 @@ def make_local_step(config: Config, mesh: Mesh, *, pixel_only: bool) -> Step:
     def step(state: TrainState, batch: Batch, vgg: Any) -> tuple[TrainState, Metrics]:
         # 1. Pictures: every example has a key of its own, from its absolute number.
         keys = jax.vmap(jax.random.fold_in, (None, 0))(state.key, batch["number"])
-        hr = to_float(batch["hr"])
-        if "lr" in batch:
-            lr, target = to_float(batch["lr"]), hr
+        hr = to_unit(batch["hr"], config.data.ranges)
+        if latent:
+            draw = jax.vmap(lambda key: jax.random.normal(key, (latent,)))
+            lr, target = draw(_stream(keys, "latent")), hr
+        elif "lr" in batch:
+            lr, target = to_unit(batch["lr"], config.data.ranges), hr
         else:
             lr, target, hr = degrade(_stream(keys, "degrade"), hr, spec)
         pictures = {"lr": lr, "target": target, "hr": hr, "keys": _stream(keys, "penalty")}
@@ -88,13 +93,18 @@ def make_local_step(config: Config, mesh: Mesh, *, pixel_only: bool) -> Step:
             terms = {k: losses.PIXEL_LOSSES[k](sr, part["target"]) for k in config.loss.pixel}
             total = _weighted(terms, config.loss.pixel)
             if perceptual:
-                terms["perceptual"] = losses.feature_distance(
-                    vgg_features(vgg, sr, tuple(perceptual.layers)),
-                    vgg_features(vgg, part["target"], tuple(perceptual.layers)),
-                    layers=perceptual.layers,
-                    criterion=perceptual.criterion,
+                made, wanted = (
+                    vgg_features(vgg, x, perceptual.features) for x in (sr, part["target"])
                 )
-                total += perceptual.weight * terms["perceptual"]
+                distance = partial(
+                    losses.feature_distance, made, wanted, criterion=perceptual.criterion
+                )
+                if perceptual.layers:
+                    terms["perceptual"] = distance(layers=perceptual.layers)
+                    total += perceptual.weight * terms["perceptual"]
+                if perceptual.content:
+                    terms["content"] = distance(layers={perceptual.content: 1.0})
+                    total += perceptual.content_weight * terms["content"]
             if d_arch:
                 fake, _ = discriminate(state.d.params, state.d.stats, sr)
                 real = fake
@@ -108,6 +118,11 @@ def make_local_step(config: Config, mesh: Mesh, *, pixel_only: bool) -> Step:
         g = _update(tx, state.g, g_grads, g_schedule(state.step), g_stats)
         ema = optax.incremental_update(g.params, state.ema, 1.0 - config.optim.ema)
         metrics |= {"g_grad_norm": optax.tree.norm(g_grads), "lr": g_schedule(state.step)}
+        if latent:
+            metrics |= {
+                "pairwise_distance": _pairwise(sr),
+                "pairwise_distance_real": _pairwise(hr),
+            }
         d = state.d
 
         # 3. Discriminator, on the pictures that the generator made before its update.
@@ -171,6 +186,17 @@ def _stream(keys: jax.Array, name: str) -> jax.Array:
 
 def _global_mean(x: jax.Array) -> jax.Array:
     return jax.lax.pmean(jnp.mean(x), AXIS)
+
+
+def _pairwise(pictures: jax.Array) -> jax.Array:
+    """Root of the mean squared distance, a pixel, of two pictures of the batch of all devices.
+
+    It is sqrt(2) times the deviation from the mean picture, so no pairs need be made.
+    """
+    count = pictures.shape[0] * jax.lax.axis_size(AXIS)
+    centre = jax.lax.pmean(jnp.mean(pictures, axis=0, keepdims=True), AXIS)
+    spread = _global_mean(jnp.square(pictures - centre))
+    return jnp.sqrt(2 * spread * count / max(count - 1, 1))
 
 
 def _mean(terms: Metrics) -> Metrics:

@@ -10,20 +10,24 @@ from flax.traverse_util import flatten_dict, unflatten_dict
 from PIL import Image
 
 from jaxsr.evaluation.evaluate import (
-    CLASSICAL,
-    METRICS,
     Example,
-    common_scale,
+    classical_methods,
+    common_input,
     compare,
     evaluate,
+    learn,
+    metric_names,
     read_set,
 )
+from jaxsr.imaging.degrade import Bicubic, degrade, make_degradation
 from jaxsr.imaging.find import find_pictures
 from jaxsr.imaging.resize import resize
-from jaxsr.networks.generators import SRVGGNetCompact
+from jaxsr.interop.load import Given
+from jaxsr.networks.generators import DCGANGenerator, SRVGGNetCompact
 from jaxsr.networks.weights import Weights
 from jaxsr.training.mesh import make_mesh
 
+METRICS = metric_names(3)
 Y = np.array([65.481, 128.553, 24.966]) / 255
 
 
@@ -107,7 +111,7 @@ def agree(got, wanted):
 @pytest.mark.parametrize("scale", [2, 3])
 def test_bicubic_is_that_of_the_formulas(folder, scale):
     paths = sorted(folder.iterdir())
-    result = evaluate("bicubic", read_set(paths, scale=scale), scale=scale)
+    result = evaluate("bicubic", read_set(paths, scale=scale), degradation=Bicubic(scale))
     assert list(result["images"]) == ["a.png", "b.png", "c.png", "d.png"]
     wanted = {}
     for path in paths:
@@ -122,9 +126,9 @@ def test_bicubic_is_that_of_the_formulas(folder, scale):
 def test_a_mesh_gives_the_figures_of_one_device(folder):
     """Ten pictures of one size on eight devices: a full batch and one that must be filled up."""
     examples = read_set(sorted(folder.iterdir()), scale=2)
-    examples += [Example(f"{i}.png", smooth(24, 30, seed=i)) for i in range(8)]
-    one = evaluate(nearest_network(), examples, scale=2)
-    eight = evaluate(nearest_network(), examples, scale=2, mesh=make_mesh(devices=8))
+    examples += [Example(4 + i, f"{i}.png", smooth(24, 30, seed=i)) for i in range(8)]
+    one = evaluate(nearest_network(), examples, degradation=Bicubic(2))
+    eight = evaluate(nearest_network(), examples, degradation=Bicubic(2), mesh=make_mesh(devices=8))
     assert list(eight["images"]) == list(one["images"]) and len(one["images"]) == 12
     for name, figures in one["images"].items():
         assert eight["images"][name] == pytest.approx(figures, abs=1e-4)
@@ -135,8 +139,8 @@ def test_a_mesh_gives_the_figures_of_one_device(folder):
 def test_a_network_is_measured_as_the_method_that_it_is(folder, channels):
     examples = read_set(sorted(folder.iterdir()), scale=2, channels=channels)
     assert {example.hr.shape[-1] for example in examples} == {channels}
-    network = evaluate(nearest_network(channels=channels), examples, scale=2)
-    nearest = evaluate("nearest", examples, scale=2)
+    network = evaluate(nearest_network(channels=channels), examples, degradation=Bicubic(2))
+    nearest = evaluate("nearest", examples, degradation=Bicubic(2))
     assert network["mean"] == pytest.approx(nearest["mean"], abs=1e-4)
 
 
@@ -159,23 +163,25 @@ def test_sixteen_bits_are_measured_as_eight(tmp_path):
 def test_files_of_one_name_are_told_apart(tmp_path):
     paths = [paint(tmp_path / f"{i}" / "same.png", smooth(20, 20, seed=i)) for i in range(2)]
     paths.append(paint(tmp_path / "other.png", smooth(20, 20)))
-    result = evaluate("bicubic", read_set(paths, scale=2), scale=2)
+    result = evaluate("bicubic", read_set(paths, scale=2), degradation=Bicubic(2))
     assert list(result["images"]) == [paths[0].as_posix(), paths[1].as_posix(), "other.png"]
 
 
 def test_a_report_is_as_the_readers_of_json_expect(folder):
     sources = [str(folder / "a.png"), str(folder / "c.png")]
-    reports = [list(r["methods"]) for r in compare({"mine": nearest_network()}, sources, scale=2)]
-    names = [*CLASSICAL, "mine"]
-    assert reports == [names[: i + 1] for i in range(5)]
-    *_, report = compare({"mine": nearest_network()}, sources, scale=2)
+    steps = compare({"mine": nearest_network()}, sources, degradation=Bicubic(2))
+    reports = [list(report["methods"]) for report in steps]
+    names = ["nearest", "bilinear", "bicubic", "lanczos", "wiener", "mine"]
+    assert reports == [names[: i + 1] for i in range(6)]
+    *_, report = compare({"mine": nearest_network()}, sources, degradation=Bicubic(2))
     report = json.loads(json.dumps(report, allow_nan=False))
     assert list(report) == ["dataset", "scale", "definition", "methods"]
     assert (report["dataset"], report["scale"]) == (" ".join(sources), 2)
     assert "2 pixels cropped" in report["definition"]
     for name in names:
         result = report["methods"][name]
-        assert set(result) == {"mean", "images"} and list(result["images"]) == ["a.png", "c.png"]
+        assert set(result) == {"mean", "images", "seconds"} and result["seconds"] > 0
+        assert list(result["images"]) == ["a.png", "c.png"]
         for figures in (result["mean"], *result["images"].values()):
             assert list(figures) == list(METRICS)
     mean = {name: result["mean"]["psnr_y"] for name, result in report["methods"].items()}
@@ -186,7 +192,7 @@ def test_a_report_is_as_the_readers_of_json_expect(folder):
 def test_an_infinite_psnr_is_null_in_the_report(tmp_path):
     paint(tmp_path / "flat.png", np.full((20, 20, 3), 100, np.uint8))
     paint(tmp_path / "noise.png", smooth(20, 20))
-    *_, report = compare({}, [str(tmp_path)], scale=2)
+    *_, report = compare({}, [str(tmp_path)], degradation=Bicubic(2))
     result = json.loads(json.dumps(report, allow_nan=False))["methods"]["bicubic"]
     assert result["images"]["flat.png"] == {
         "psnr_y": None,
@@ -196,39 +202,119 @@ def test_an_infinite_psnr_is_null_in_the_report(tmp_path):
     }
     assert result["mean"]["psnr_y"] is None and result["images"]["noise.png"]["psnr_y"] > 10
     (flat, _) = read_set(sorted(tmp_path.iterdir()), scale=2)
-    assert evaluate("bicubic", [flat], scale=2)["mean"]["psnr_y"] == np.inf
+    assert evaluate("bicubic", [flat], degradation=Bicubic(2))["mean"]["psnr_y"] == np.inf
 
 
-def test_one_scale_of_all():
-    two, three = nearest_network(2), nearest_network(3)
-    assert common_scale({}, 4) == 4
-    assert common_scale({"a": two, "b": two}, None) == 2
-    assert common_scale({"a": two}, 2) == 2
-    for networks, scale, words in (
-        ({}, None, "neither weights nor a scale; give --scale 4"),
-        ({"a": two, "b": three}, None, "got a x2, b x3, wanted one scale"),
-        ({"a": two}, 4, "got a x2, --scale x4, wanted one scale"),
+NOISE = {"kind": "noise", "sigma": [20, 40]}
+
+
+def test_one_input_of_all():
+    two, three, grey = nearest_network(2), nearest_network(3), nearest_network(2, 1)
+    bands, one = nearest_network(2, 6), nearest_network(1)
+    latent = Weights({}, {}, DCGANGenerator(size=8))
+    plain, ranged = Given(), Given(ranges=((0.0, 2.0),))
+    noisy, noisier = Given(NOISE), Given({**NOISE, "sigma": [30, 40]})
+    assert common_input({}, {}, 4) == (Bicubic(4), 3, ())
+    assert common_input({"a": two, "b": two}, {"a": plain, "b": noisy}, None)[0] == Bicubic(2)
+    assert common_input({"a": grey}, {"a": plain}, 2) == (Bicubic(2), 1, ())
+    assert common_input({"a": bands}, {"a": plain}, None) == (Bicubic(2, levels=0), 6, ())
+    assert common_input({"a": two}, {"a": ranged}, None)[1:] == (3, ranged.ranges)
+    assert common_input({"a": one}, {"a": noisy}, None)[0] == make_degradation(NOISE, 1)
+    for networks, given, scale, words in (
+        ({}, {}, None, "scale: got none, .* give --scale"),
+        ({"a": two, "b": three}, {}, None, "scale: got a 2, b 3, wanted one for all"),
+        ({"a": two}, {}, 4, "scale: got a 2, --scale 4"),
+        ({"a": two, "b": grey}, {}, None, "channels: got a 3, b 1"),
+        ({"a": two, "b": two}, {"a": plain, "b": ranged}, None, "ranges: got a"),
+        ({"a": one, "b": one}, {"a": noisy, "b": noisier}, None, "degradation: got a"),
+        ({"a": one}, {"a": plain}, None, "a does not say what it was trained to restore"),
+        ({"a": latent}, {"a": plain}, None, "a makes pictures of noise"),
     ):
         with pytest.raises(ValueError, match=words):
-            common_scale(networks, scale)
+            common_input(networks, given, scale)
+
+
+def test_restoring_is_measured_on_the_degraded_picture(folder):
+    """A network that changes nothing is as good as its input, which no batch changes."""
+    spec = make_degradation(NOISE, 1)
+    sources = [str(folder)]
+    *_, report = compare({"mine": nearest_network(1)}, sources, degradation=spec)
+    assert list(report["methods"]) == ["degraded", "mine"]
+    assert "degraded by {'kind': 'chain'" in report["definition"]
+    assert "nothing cropped" in report["definition"]
+    same, mine = (report["methods"][name] for name in ("degraded", "mine"))
+    assert mine["images"] == same["images"]
+    examples = read_set(find_pictures(folder), scale=1)
+    eight = evaluate("degraded", examples, degradation=spec, mesh=make_mesh(devices=8))
+    for name, figures in eight["images"].items():
+        assert figures == pytest.approx(same["images"][name], abs=1e-4)
+    last = examples[-1]
+    key = jax.random.fold_in(jax.random.key(0), last.number)[None]
+    lr = rounded(np.asarray(degrade(key, jnp.asarray(last.hr[None] / np.float32(255)), spec)[0]))
+    wanted = -10 * np.log10(np.mean((lr - last.hr / 255) ** 2))
+    assert same["images"][last.name]["psnr_rgb"] == pytest.approx(wanted, abs=2e-3)
+
+
+def test_bands_are_measured_unrounded_and_in_their_ranges(tmp_path):
+    pixels = np.random.default_rng(0).random((20, 22, 6)).astype(np.float32)
+    stated = ((-100.0, 300.0),)
+    np.save(tmp_path / "scene.npy", pixels * 400 - 100)
+    (example,) = read_set([tmp_path / "scene.npy"], scale=2, channels=6, ranges=stated)
+    np.testing.assert_allclose(example.hr, pixels, atol=1e-6)
+    network = nearest_network(channels=6)
+    measured = evaluate(network, [example], degradation=Bicubic(2, levels=0))["mean"]
+    lr = resize(example.hr, (10, 11), method="bicubic").clip(0, 1)
+    sr = lr.repeat(2, 0).repeat(2, 1)
+    wanted = -10 * np.log10(np.mean((sr - example.hr)[2:-2, 2:-2] ** 2))
+    assert list(measured) == ["psnr", "ssim"]
+    assert measured["psnr"] == pytest.approx(wanted, abs=1e-3)
+
+
+def test_a_method_on_the_host_is_measured_as_any_other(folder):
+    examples = read_set(find_pictures(folder), scale=2)
+    spec = Bicubic(2)
+    host = evaluate(lambda lr: lr.repeat(2, 0).repeat(2, 1), examples, degradation=spec)
+    nearest = evaluate("nearest", examples, degradation=spec)
+    for name, figures in host["images"].items():
+        assert figures == pytest.approx(nearest["images"][name], abs=1e-4)
+
+
+def test_dictionaries_are_learnt_from_pictures(tmp_path):
+    folder = tmp_path / "large"
+    paint(folder / "a.png", smooth(80, 80))
+    wanted = {"degradation": Bicubic(2), "channels": 3, "ranges": ()}
+    enlarge = learn([str(folder)], **wanted)
+    assert enlarge(np.full((6, 7, 3), 0.25)).shape == (12, 14, 3)
+    with pytest.raises(ValueError, match="--dictionary enlarges"):
+        learn([str(folder)], **{**wanted, "degradation": make_degradation(NOISE, 1)})
+
+
+def test_the_rows_of_each_scale():
+    assert classical_methods(1) == ("degraded",)
+    assert classical_methods(4) == ("nearest", "bilinear", "bicubic", "lanczos", "wiener")
 
 
 def test_refusals_say_what_to_do(folder, tmp_path):
     small = paint(tmp_path / "small.png", smooth(14, 40))
     (tmp_path / "broken.png").write_bytes(b"")
     sources = [str(folder)]
-    both = {"a": nearest_network(), "b": nearest_network(channels=1)}
+    large = paint(tmp_path / "large.png", smooth(30, 30))
     refused = [
         (lambda: read_set([small], scale=2), r"small.png: got \(14, 40\), wanted 15 pixels a side"),
         (lambda: read_set([tmp_path / "broken.png"], scale=2), "is not a readable picture"),
-        (lambda: read_set([small], scale=2, channels=4), "got a network of 4"),
-        (lambda: evaluate(nearest_network(2), [], scale=3), "got 3, but the network's is 2"),
-        (lambda: list(compare(both, sources, scale=2)), r"networks of \[1, 3\] channels"),
+        (lambda: read_set([large], scale=2, channels=4), "got 3 channels, wanted the 4"),
         (
-            lambda: list(compare({"bicubic": nearest_network()}, sources, scale=2)),
+            lambda: evaluate(nearest_network(2), [], degradation=Bicubic(3)),
+            "got 3, but the network's is 2",
+        ),
+        (
+            lambda: list(compare({"bicubic": nearest_network()}, sources, degradation=Bicubic(2))),
             "bicubic is the name of a classical method; rename",
         ),
-        (lambda: list(compare({}, ["absent"], scale=2)), "neither a file nor a folder"),
+        (
+            lambda: list(compare({}, ["absent"], degradation=Bicubic(2))),
+            "neither a file nor a folder",
+        ),
     ]
     for call, words in refused:
         with pytest.raises(ValueError, match=words):
@@ -237,6 +323,6 @@ def test_refusals_say_what_to_do(folder, tmp_path):
 
 def test_the_published_figures_of_set5(data_dir):
     examples = read_set(find_pictures(data_dir / "Set5"), scale=4)
-    bicubic = evaluate("bicubic", examples, scale=4)["mean"]
+    bicubic = evaluate("bicubic", examples, degradation=Bicubic(4))["mean"]
     assert bicubic["psnr_y"] == pytest.approx(28.431, abs=0.005)
     assert bicubic["ssim_y"] == pytest.approx(0.8113, abs=0.0005)

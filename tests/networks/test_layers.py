@@ -1,10 +1,11 @@
 """The layers against numpy and closed forms; those against PyTorch are in test_parity.py."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from jax.sharding import AxisType
 
 from jaxsr.networks import layers
 
@@ -29,6 +30,43 @@ def test_scaled_initialisation_is_a_tenth_of_kaiming_normal_without_bias():
     assert not bias.any()
 
 
+def test_transposed_convolution_starts_uniform_as_in_torch():
+    """Which counts the fan-in of the outputs."""
+    params = layers.ConvTranspose(16).init(jax.random.key(0), jnp.zeros((1, 4, 4, 64)))["params"]
+    bound = (4 * 4 * 16) ** -0.5
+    assert 0.97 * bound < np.abs(params["kernel"]).max() <= bound
+    assert 0.7 * bound < np.abs(params["bias"]).max() <= bound
+
+
+def test_transposed_convolution_is_the_gradient_of_the_strided_one():
+    """Of the one whose kernel is turned half around and has the channels exchanged."""
+    x, kernel = normal(0, 2, 3, 5, 4), normal(1, 4, 4, 4, 2)
+    turned = jnp.swapaxes(kernel[::-1, ::-1], 2, 3)
+    strided = partial(layers.convolve, kernel=turned, stride=2)
+    _, pullback = jax.vjp(strided, jnp.zeros((2, 6, 10, 2)))
+    layer = layers.ConvTranspose(2, use_bias=False)
+    y = layer.apply({"params": {"kernel": kernel}}, x)
+    np.testing.assert_allclose(y, pullback(x)[0], atol=1e-5)
+
+
+def test_dcgan_initialisation_is_normal_without_bias():
+    for layer, shape in (
+        (layers.Conv, (1, 4, 4, 16)),
+        (layers.ConvTranspose, (1, 4, 4, 16)),
+        (layers.Dense, (1, 256)),
+    ):
+        params = layer(256, initial="dcgan").init(jax.random.key(0), jnp.zeros(shape))["params"]
+        np.testing.assert_allclose(params["kernel"].std(), 0.02, rtol=0.02)
+        assert np.abs(params["kernel"]).max() > 3.5 * 0.02
+        assert not params["bias"].any()
+
+
+def test_layers_without_bias_have_none():
+    for layer in (layers.Conv, layers.ConvTranspose, layers.Dense):
+        params = layer(2, use_bias=False).init(jax.random.key(0), jnp.zeros((1, 4, 4, 3)))
+        assert list(params["params"]) == ["kernel"]
+
+
 def test_prelu_has_one_slope_or_one_for_each_channel():
     x = normal(0, 2, 3, 4, 5)
     for shared, shape in ((True, (1,)), (False, (5,))):
@@ -38,73 +76,6 @@ def test_prelu_has_one_slope_or_one_for_each_channel():
         slope = np.linspace(0.1, 0.5, shape[0], dtype=np.float32)
         y = prelu.apply({"params": {"slope": slope}}, x)
         np.testing.assert_allclose(y, np.maximum(x, 0) + slope * np.minimum(x, 0), rtol=1e-6)
-
-
-def test_spectral_norm_is_warm_at_initialisation():
-    x = jnp.zeros((1, 4, 4, 8))
-    variables = layers.SpectralConv(16).init(jax.random.key(0), x, train=False)
-    matrix = variables["params"]["kernel"].transpose(3, 2, 0, 1).reshape(16, -1)
-    stats = variables["batch_stats"]
-    largest = np.linalg.svd(matrix, compute_uv=False)[0]
-    np.testing.assert_allclose(stats["u"] @ matrix @ stats["v"], largest, rtol=0.02)
-
-
-def test_spectral_norm_gradient_holds_u_and_v_constant():
-    """With sigma = u^T W v, d<G, W / sigma>/dW = (G - <G, W> / sigma u v^T) / sigma."""
-    w, cotangent = np.asarray(normal(0, 4, 3)), np.asarray(normal(1, 4, 3))
-    u = np.full(4, 0.5, np.float32)
-    v = u @ w / np.linalg.norm(u @ w)
-    u_new = w @ v / np.linalg.norm(w @ v)
-    sigma = u_new @ w @ v
-    wanted = (cotangent - (cotangent * w).sum() / sigma * np.outer(u_new, v)) / sigma
-
-    def loss(kernel):
-        variables = {"params": {"kernel": kernel}, "batch_stats": {"u": u, "v": np.zeros(3)}}
-        conv = layers.SpectralConv(4, kernel_size=1)
-        pixels = jnp.eye(3).reshape(1, 1, 3, 3)
-        y, _ = conv.apply(variables, pixels, train=True, mutable=["batch_stats"])
-        return (y[0, 0] * cotangent.T).sum()
-
-    gradient = jax.grad(loss)(jnp.asarray(w.T).reshape(1, 1, 3, 4))
-    np.testing.assert_allclose(gradient[0, 0], wanted.T, atol=1e-5)
-
-
-def test_batch_norm_over_eight_devices_equals_the_whole_batch():
-    x = 3 + 2 * normal(0, 16, 2, 2, 5)
-    initial = layers.BatchNorm().init(jax.random.key(0), x, train=True)
-
-    def apply(x, *, axis_name=None):
-        norm = layers.BatchNorm(axis_name)
-        y, new = norm.apply(initial, x, train=True, mutable=["batch_stats"])
-        return y, new["batch_stats"]
-
-    mesh = jax.make_mesh((8,), ("data",), axis_types=(AxisType.Auto,))
-    spec = jax.P("data")
-    sharded = jax.shard_map(
-        lambda x: apply(x, axis_name="data"), mesh=mesh, in_specs=spec, out_specs=(spec, jax.P())
-    )
-    y, stats = sharded(x)
-    x = np.asarray(x, np.float64)
-    flat = x.reshape(-1, 5)
-    np.testing.assert_allclose(y, (x - flat.mean(0)) / np.sqrt(flat.var(0) + 1e-5), atol=1e-5)
-    np.testing.assert_allclose(stats["mean"], 0.1 * flat.mean(0), rtol=1e-5)
-    np.testing.assert_allclose(stats["var"], 0.9 + 0.1 * flat.var(0, ddof=1), rtol=1e-5)
-    np.testing.assert_array_equal(initial["batch_stats"]["var"], np.ones(5))
-
-
-def test_batch_norm_keeps_its_precision_where_the_mean_is_large_and_in_bf16():
-    x = 1000 + normal(0, 4, 8, 8, 2)
-    initial = layers.BatchNorm().init(jax.random.key(0), x, train=False)
-    y, new = layers.BatchNorm().apply(initial, x, train=True, mutable=["batch_stats"])
-    np.testing.assert_allclose(y.std((0, 1, 2)), 1, atol=1e-3)
-    half = x.astype(jnp.bfloat16)
-    y, new = layers.BatchNorm(dtype=jnp.bfloat16).apply(
-        initial, half, train=True, mutable=["batch_stats"]
-    )
-    assert y.dtype == jnp.bfloat16
-    assert all(leaf.dtype == jnp.float32 for leaf in jax.tree.leaves(new))
-    wanted = 0.1 * np.asarray(half, np.float64).mean((0, 1, 2))
-    np.testing.assert_allclose(new["batch_stats"]["mean"], wanted, rtol=1e-5)
 
 
 def test_nearest_enlargement_repeats_pixels():
@@ -118,16 +89,23 @@ def test_unshuffle_undoes_shuffle():
     np.testing.assert_array_equal(layers.pixel_unshuffle(layers.pixel_shuffle(x, 3), 3), x)
 
 
+def test_max_pooling_takes_the_largest_of_four():
+    x = normal(0, 2, 5, 4, 3)
+    wanted = np.asarray(x)[:, :4].reshape(2, 2, 2, 2, 2, 3).max((2, 4))
+    np.testing.assert_array_equal(layers.max_pool(x), wanted)
+
+
 def test_pooling_to_the_same_size_returns_the_map_itself():
     x = normal(0, 2, 4, 4, 3)
     assert layers.adaptive_avg_pool(x, 4) is x
     assert layers.adaptive_avg_pool(x.astype(jnp.bfloat16), 2).dtype == jnp.bfloat16
 
 
-def test_padding_reflects_at_the_bottom_and_the_right():
-    x = normal(0, 1, 5, 6, 2)
-    wanted = np.pad(x, ((0, 0), (0, 3), (0, 2), (0, 0)), mode="reflect")
-    np.testing.assert_array_equal(layers.pad_to_multiple(x, 4), wanted)
+@pytest.mark.parametrize(("height", "width"), [(5, 6), (1, 1), (2, 3)])
+def test_padding_reflects_at_the_bottom_and_the_right(height, width):
+    x = normal(0, 1, height, width, 2)
+    pads = ((0, 0), (0, -height % 4), (0, -width % 4), (0, 0))
+    np.testing.assert_array_equal(layers.pad_to_multiple(x, 4), np.pad(x, pads, mode="reflect"))
 
 
 @pytest.mark.parametrize(

@@ -27,9 +27,22 @@ CASES = {
     "rrdbnet_x1": GENERATORS["rrdbnet"](1, growth=2, **TOY),
     "compact_x2": GENERATORS["compact"](2, num_features=4, num_convs=2),
     "compact_x4": GENERATORS["compact"](4, num_features=4, num_convs=2),
+    "edsr_x3": GENERATORS["edsr"](3, channels=1, num_features=4, num_blocks=1),
+    "edsr_x4": GENERATORS["edsr"](4, res_scale=0.5, **TOY),
+    "espcn_x3": GENERATORS["espcn"](3, num_features=4),
+    "espcn_relu_x2": GENERATORS["espcn"](2, num_features=4, kernels=(9, 1, 3), activation="relu"),
+    "concat_x2": GENERATORS["concat"](2, **TOY),
+    "encdec_x2": GENERATORS["encdec"](2, num_features=4),
+    "restore": GENERATORS["restore"](channels=1, num_features=4),
+    "dcgan_g": GENERATORS["dcgan"](channels=1, size=16, latent=5, num_features=2),
     "vgg_style": DISCRIMINATORS["vgg_style"](num_features=1, channels=1),
     "srgan": DISCRIMINATORS["srgan"](num_features=1),
+    "srgan_c": DISCRIMINATORS["srgan"](num_features=1, num_convs=4, use_norm=False),
     "unet": DISCRIMINATORS["unet"](num_features=2),
+    "patch": DISCRIMINATORS["patch"](num_features=2),
+    "patch_b": DISCRIMINATORS["patch"](num_features=2, num_layers=1, use_norm=False),
+    "strided": DISCRIMINATORS["strided"](features=(3, 4), use_norm=True, channels=1),
+    "dcgan_d": DISCRIMINATORS["dcgan"](num_features=2, num_layers=2),
 }
 LEAVES = {
     "bias": ("params", "bias"),
@@ -63,10 +76,15 @@ def variables(name: str) -> dict:
     for key, value in torch_state(name).items():
         path, leaf = key.rsplit(".", 1)
         collection, ours = LEAVES.get(leaf) or ("params", weight_name(path, value))
-        permutation = {4: (2, 3, 1, 0), 2: (1, 0)}.get(value.ndim, (0,))
-        path = our_path(path, compact=name.startswith("compact"))
-        flat[f"{collection}/{path}/{ours}"] = value.transpose(permutation)
+        ours = f"{collection}/{our_path(path, compact=name.startswith('compact'))}/{ours}"
+        flat[ours] = our_kernel(value, transposed="deconv" in path)
     return unflatten_dict(flat, sep="/")
+
+
+def our_kernel(value: np.ndarray, *, transposed: bool = False) -> np.ndarray:
+    if transposed and value.ndim == 4:
+        return value.transpose(2, 3, 0, 1)[::-1, ::-1]
+    return value.transpose({4: (2, 3, 1, 0), 2: (1, 0)}.get(value.ndim, (0,)))
 
 
 def weight_name(path: str, value: np.ndarray) -> str:
@@ -126,6 +144,16 @@ def test_pixel_shuffles_equal_torch():
     np.testing.assert_array_equal(layers.pixel_shuffle(x[..., :12], 2), golden("layers/shuffle2"))
     np.testing.assert_array_equal(layers.pixel_shuffle(x, 3), golden("layers/shuffle3"))
     np.testing.assert_array_equal(layers.pixel_unshuffle(wide, 3), golden("layers/unshuffle3"))
+
+
+def test_transposed_convolution_equals_torch():
+    weight = GOLDEN["deconv/weight"].astype(np.float32)
+    params = {
+        "kernel": our_kernel(weight, transposed=True),
+        "bias": GOLDEN["deconv/bias"].astype(np.float32),
+    }
+    y = layers.ConvTranspose(2).apply({"params": params}, golden("deconv/x"))
+    np.testing.assert_allclose(y, golden("deconv/y"), atol=1e-6)
 
 
 @pytest.mark.parametrize("factor", [2, 3, 4])

@@ -82,13 +82,80 @@ def test_fresh_weights_have_the_shapes_of_the_network_and_depend_on_the_key():
     assert (kernels[0] == kernels[1]).all() and not (kernels[0] == kernels[2]).any()
 
 
+def small(name: str):
+    """A generator with few features and whatever else it cannot do without."""
+    needs_scale = not hasattr(GENERATORS[name], "scale")
+    return GENERATORS[name](num_features=5, **({"scale": 2} if needs_scale else {}))
+
+
 @pytest.mark.parametrize("name", GENERATORS)
 def test_specs_are_complete_json_and_rebuild_the_network(name):
-    arch = GENERATORS[name](2, num_features=5)
+    arch = small(name)
     spec = json.loads(json.dumps(arch_spec(arch.clone(dtype=jnp.bfloat16, axis_name="data"))))
-    assert make_arch(GENERATORS, spec) == arch
+    back = make_arch(GENERATORS, spec)
+    assert back == arch and hash(back) == hash(arch)
     assert spec["name"] == name and spec["num_features"] == 5 and spec["channels"] == 3
     assert not {"dtype", "axis_name", "parent"} & spec.keys()
+
+
+@pytest.mark.parametrize("name", DISCRIMINATORS)
+def test_specs_of_discriminators_too(name):
+    arch = DISCRIMINATORS[name](channels=2)
+    spec = json.loads(json.dumps(arch_spec(arch, registry=DISCRIMINATORS)))
+    back = make_arch(DISCRIMINATORS, spec)
+    assert back == arch and hash(back) == hash(arch)
+
+
+@pytest.mark.parametrize(
+    "arch",
+    [
+        GENERATORS["edsr"](2, num_features=2, num_blocks=1, res_scale=0.5),
+        GENERATORS["espcn"](2, num_features=2, kernels=(9, 1, 3), activation="relu"),
+        GENERATORS["concat"](2, num_features=2, num_blocks=1, add_input=False),
+        GENERATORS["encdec"](2, num_features=2),
+        GENERATORS["restore"](num_features=2, channels=1),
+        GENERATORS["dcgan"](size=8, num_features=2, latent=3),
+    ],
+)
+def test_every_kind_of_field_and_input_round_trips(arch, tmp_path):
+    weights = init_weights(jax.random.key(0), arch)
+    save_weights(tmp_path / "c.safetensors", weights)
+    back = read_weights(tmp_path / "c.safetensors")
+    assert back.arch == arch and hash(back.arch) == hash(arch)
+    assert jax.tree.structure(back) == jax.tree.structure(weights)
+    jax.tree.map(np.testing.assert_array_equal, back, weights)
+
+
+def test_the_example_is_large_enough_for_deep_discriminators():
+    arch = DISCRIMINATORS["patch"](num_features=1, num_layers=4)
+    assert set(init_weights(jax.random.key(0), arch).params) >= {"conv4", "conv_last"}
+
+
+def test_a_scale_with_a_default_need_not_be_given():
+    assert make_arch(GENERATORS, {"name": "restore"}).scale == 1
+    assert make_arch(GENERATORS, {"name": "dcgan"}).scale == 1
+
+
+def test_lists_become_tuples():
+    arch = make_arch(DISCRIMINATORS, {"name": "strided", "features": [4, 5], "use_norm": True})
+    assert arch.features == (4, 5) and arch.use_norm is True
+    assert make_arch(DISCRIMINATORS, {"name": "strided", "use_norm": False}).use_norm is False
+
+
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        ({"name": "strided", "features": []}, "strided.features is empty"),
+        ({"name": "strided", "features": [4, 0]}, r"features is \(4, 0\), wanted at least 1"),
+        ({"name": "strided", "features": [4, "5"]}, "strided.features is .*Expected `int`"),
+        ({"name": "strided", "features": 4}, "strided.features is 4: Expected `array`"),
+        ({"name": "patch", "use_norm": 1}, "patch.use_norm is 1: Expected `bool`"),
+        ({"name": "srgan", "num_convs": 9}, "num_convs 9, wanted 1 to 8"),
+    ],
+)
+def test_wrong_specs_of_discriminators_name_the_field(spec, message):
+    with pytest.raises(ValueError, match=message):
+        make_arch(DISCRIMINATORS, spec)
 
 
 def test_a_discriminator_has_no_generator_spec():
@@ -109,6 +176,8 @@ def test_a_discriminator_has_no_generator_spec():
         ({"name": "rrdbnet", "scale": 4, "num_block": 3}, "did you mean 'num_blocks'"),
         ({"name": "rrdbnet", "scale": 4, "dtype": "bfloat16"}, "unknown field of rrdbnet 'dtype'"),
         ({"name": "compact", "scale": 4, "activation": "elu"}, "compact.activation is 'elu'"),
+        ({"name": "espcn", "scale": 4, "kernels": [5, 3]}, "espcn.kernels is .* length 3"),
+        ({"name": "dcgan", "scale": 4}, "unknown field of dcgan 'scale'"),
     ],
 )
 def test_wrong_specs_name_the_field(spec, message):

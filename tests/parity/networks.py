@@ -20,6 +20,14 @@ def conv(inputs, outputs, size=3, stride=1, bias=True):
     return nn.Conv2d(inputs, outputs, size, stride, (size - 1) // 2, bias=bias)
 
 
+def deconv(inputs, outputs, bias=True):
+    return nn.ConvTranspose2d(inputs, outputs, 4, 2, 1, bias=bias)
+
+
+def bilinear(x, scale):
+    return F.interpolate(x, scale_factor=scale, mode="bilinear", align_corners=False)
+
+
 class ResidualBlock(nn.Module):
     def __init__(self, f):
         super().__init__()
@@ -46,7 +54,7 @@ class MSRResNet(nn.Module):
         if self.scale == 4:
             y = F.leaky_relu(F.pixel_shuffle(self.upconv2(y), 2), 0.1)
         y = self.conv_last(F.leaky_relu(self.conv_hr(y), 0.1))
-        return y + F.interpolate(x, scale_factor=self.scale, mode="bilinear", align_corners=False)
+        return y + bilinear(x, self.scale)
 
 
 class NormedBlock(nn.Module):
@@ -135,6 +143,120 @@ class Compact(nn.Module):
         return F.pixel_shuffle(y, self.scale) + F.interpolate(x, scale_factor=self.scale)
 
 
+class EDSR(nn.Module):
+    """BasicSR's; `conv_body` is its `conv_after_body`, and `upconv` its `upsample`."""
+
+    def __init__(self, c, f, blocks, scale, res_scale, mean):
+        super().__init__()
+        self.res_scale, self.mean = res_scale, torch.tensor(mean).double().view(1, -1, 1, 1)
+        self.conv_first = conv(c, f)
+        self.body = nn.Sequential(*[ResidualBlock(f) for _ in range(blocks)])
+        self.conv_body = conv(f, f)
+        self.factors = {1: (), 2: (2,), 3: (3,), 4: (2, 2)}[scale]
+        for i, factor in enumerate(self.factors, 1):
+            setattr(self, f"upconv{i}", conv(f, f * factor**2))
+        self.conv_last = conv(f, c)
+
+    def forward(self, x):
+        first = y = self.conv_first((x - self.mean) * 255)
+        for block in self.body:
+            y = y + block.conv2(F.relu(block.conv1(y))) * self.res_scale
+        y = self.conv_body(y) + first
+        for i, factor in enumerate(self.factors, 1):
+            y = F.pixel_shuffle(getattr(self, f"upconv{i}")(y), factor)
+        return self.conv_last(y) / 255 + self.mean
+
+
+class ESPCN(nn.Module):
+    def __init__(self, c, f, scale, kernels, activate):
+        super().__init__()
+        self.scale, self.activate = scale, activate
+        self.conv_first, self.conv_body = conv(c, f, kernels[0]), conv(f, f // 2, kernels[1])
+        self.conv_last = conv(f // 2, c * scale**2, kernels[2])
+
+    def forward(self, x):
+        y = self.activate(self.conv_body(self.activate(self.conv_first(x))))
+        return F.pixel_shuffle(self.conv_last(y), self.scale)
+
+
+class ConcatBlock(nn.Module):
+    def __init__(self, inputs, f):
+        super().__init__()
+        self.conv1, self.bn1 = conv(inputs, f), nn.BatchNorm2d(f)
+        self.conv2, self.bn2 = conv(f, f), nn.BatchNorm2d(f)
+
+    def forward(self, x):
+        y = self.bn1(F.leaky_relu(self.conv1(x), 0.2))
+        return torch.cat([self.bn2(F.leaky_relu(self.conv2(y), 0.2)), x], 1)
+
+
+class ConcatNet(nn.Module):
+    """System A."""
+
+    def __init__(self, c, f, blocks, scale):
+        super().__init__()
+        self.scale, self.conv_first = scale, conv(c, f)
+        self.body = nn.Sequential(*[ConcatBlock((i + 1) * f, f) for i in range(blocks)])
+        self.conv_last = conv((blocks + 2) * f, c)
+
+    def forward(self, x):
+        shallow = self.conv_first(x)
+        maps = [shallow, self.body(shallow)]
+        maps = [F.interpolate(y, scale_factor=self.scale, mode="nearest") for y in maps]
+        return self.conv_last(torch.cat(maps, 1)) + bilinear(x, self.scale)
+
+
+class EncDec(nn.Module):
+    """System B, x2."""
+
+    def __init__(self, c, f):
+        super().__init__()
+        self.conv1, self.conv2 = conv(c, f), conv(f, 2 * f)
+        self.deconv1, self.deconv2 = deconv(2 * f, 2 * f), deconv(2 * f, f)
+        self.deconv_last = deconv(f, c)
+
+    def forward(self, x):
+        height, width = x.shape[2:]
+        y = F.pad(x, (0, -width % 4, 0, -height % 4), mode="reflect")
+        y = F.max_pool2d(F.relu(self.conv1(y)), 2)
+        y = F.max_pool2d(F.relu(self.conv2(y)), 2)
+        y = self.deconv_last(F.relu(self.deconv2(F.relu(self.deconv1(y)))))
+        return y[:, :, : 2 * height, : 2 * width] + bilinear(x, 2)
+
+
+class Restore(nn.Module):
+    """System D."""
+
+    def __init__(self, c, f):
+        super().__init__()
+        self.conv_extract, self.bn_extract = conv(c, f), nn.BatchNorm2d(f)
+        self.conv_enhance_0, self.bn_enhance_0 = conv(f, f), nn.BatchNorm2d(f)
+        self.conv_restore, self.bn_restore = conv(f, f // 2), nn.BatchNorm2d(f // 2)
+        self.conv_last = conv(f // 2, c)
+
+    def forward(self, x):
+        y = self.bn_extract(F.leaky_relu(self.conv_extract(x), 0.2))
+        y = self.bn_enhance_0(F.leaky_relu(self.conv_enhance_0(y), 0.2))
+        y = self.bn_restore(F.leaky_relu(self.conv_restore(y), 0.2))
+        return (torch.tanh(self.conv_last(y)) + 1) / 2
+
+
+class DCGAN(nn.Module):
+    """DCGAN's generator of 16 pixels."""
+
+    def __init__(self, c, latent, f):
+        super().__init__()
+        self.linear, self.bn0 = nn.Linear(latent, 32 * f, bias=False), nn.BatchNorm2d(2 * f)
+        self.deconv1, self.bn1 = deconv(2 * f, f, bias=False), nn.BatchNorm2d(f)
+        self.deconv_last = deconv(f, c)
+
+    def forward(self, z):
+        # Rows, columns, channels: the names and the order of what a linear layer gives are ours.
+        y = self.linear(z).unflatten(1, (4, 4, -1)).permute(0, 3, 1, 2)
+        y = F.relu(self.bn1(self.deconv1(F.relu(self.bn0(y)))))
+        return (torch.tanh(self.deconv_last(y)) + 1) / 2
+
+
 class VGGStyle(nn.Module):
     def __init__(self, c, f):
         super().__init__()
@@ -178,6 +300,73 @@ class SRGANDiscriminator(nn.Module):
         return self.linear2(F.leaky_relu(self.linear1(self.pool(y).flatten(1)), 0.2))
 
 
+class FourConvs(nn.Module):
+    """System C's discriminator, pooled to 6x6 as SRGAN's."""
+
+    def __init__(self, c, f):
+        super().__init__()
+        self.conv0, self.conv1 = conv(c, f), conv(f, f, 3, 2)
+        self.conv2, self.conv3 = conv(f, 2 * f), conv(2 * f, 2 * f, 3, 2)
+        self.linear1, self.linear2 = nn.Linear(2 * f * 36, 16 * f), nn.Linear(16 * f, 1)
+
+    def forward(self, x):
+        y = x
+        for layer in (self.conv0, self.conv1, self.conv2, self.conv3):
+            y = F.leaky_relu(layer(y), 0.2)
+        y = F.adaptive_avg_pool2d(y, 6).flatten(1)
+        return self.linear2(F.leaky_relu(self.linear1(y), 0.2))
+
+
+class Patch(nn.Module):
+    """pix2pix's NLayerDiscriminator, `model.N` named by its kind and number."""
+
+    def __init__(self, c, f, layers, norm):
+        super().__init__()
+        self.layers, widths = layers, [f * min(2**i, 8) for i in range(layers + 1)]
+        self.conv0 = conv(c, f, 4, 2)
+        for i in range(1, layers + 1):
+            stride = 2 if i < layers else 1
+            setattr(self, f"conv{i}", conv(widths[i - 1], widths[i], 4, stride, bias=not norm))
+            setattr(self, f"bn{i}", nn.BatchNorm2d(widths[i]) if norm else nn.Identity())
+        self.conv_last = conv(widths[layers], 1, 4)
+
+    def forward(self, x):
+        y = F.leaky_relu(self.conv0(x), 0.2)
+        for i in range(1, self.layers + 1):
+            y = F.leaky_relu(getattr(self, f"bn{i}")(getattr(self, f"conv{i}")(y)), 0.2)
+        return self.conv_last(y)
+
+
+class Strided(nn.Module):
+    """System D's discriminator, pooled over the whole picture instead of flattened."""
+
+    def __init__(self, c, features):
+        super().__init__()
+        for i, (inputs, outputs) in enumerate(zip((c, *features), features, strict=False)):
+            setattr(self, f"conv{i}", conv(inputs, outputs, 3, 2, bias=False))
+            setattr(self, f"bn{i}", nn.BatchNorm2d(outputs))
+        self.linear = nn.Linear(features[-1], 1)
+
+    def forward(self, x):
+        y = F.leaky_relu(self.bn0(self.conv0(x)), 0.2)
+        y = F.leaky_relu(self.bn1(self.conv1(y)), 0.2)
+        return self.linear(y.mean((2, 3)))
+
+
+class DCGANDiscriminator(nn.Module):
+    """DCGAN's for 16 pixels."""
+
+    def __init__(self, c, f):
+        super().__init__()
+        self.conv0, self.conv1 = conv(c, f, 4, 2), conv(f, 2 * f, 4, 2, bias=False)
+        self.bn1, self.linear = nn.BatchNorm2d(2 * f), nn.Linear(2 * f * 16, 1)
+
+    def forward(self, x):
+        y = F.leaky_relu(self.conv0(x), 0.2)
+        y = F.leaky_relu(self.bn1(self.conv1(y)), 0.2)
+        return self.linear(y.flatten(1))
+
+
 class UNet(nn.Module):
     def __init__(self, c, f):
         super().__init__()
@@ -195,16 +384,13 @@ class UNet(nn.Module):
             setattr(self, f"conv{i}", spectral_norm(layer))
 
     def forward(self, x):
-        def up(y):
-            return F.interpolate(y, scale_factor=2, mode="bilinear", align_corners=False)
-
         x0 = F.leaky_relu(self.conv0(x), 0.2)
         x1 = F.leaky_relu(self.conv1(x0), 0.2)
         x2 = F.leaky_relu(self.conv2(x1), 0.2)
         y = F.leaky_relu(self.conv3(x2), 0.2)
-        y = F.leaky_relu(self.conv4(up(y)), 0.2) + x2
-        y = F.leaky_relu(self.conv5(up(y)), 0.2) + x1
-        y = F.leaky_relu(self.conv6(up(y)), 0.2) + x0
+        y = F.leaky_relu(self.conv4(bilinear(y, 2)), 0.2) + x2
+        y = F.leaky_relu(self.conv5(bilinear(y, 2)), 0.2) + x1
+        y = F.leaky_relu(self.conv6(bilinear(y, 2)), 0.2) + x0
         y = F.leaky_relu(self.conv8(F.leaky_relu(self.conv7(y), 0.2)), 0.2)
         return self.conv9(y)
 
@@ -313,14 +499,20 @@ def record_layers():
     keep("layers", x=x, shuffle2=F.pixel_shuffle(x[:, :12], 2), shuffle3=F.pixel_shuffle(x, 3))
     keep("layers", wide=wide, unshuffle3=F.pixel_unshuffle(wide, 3))
     for factor in (2, 3, 4):
-        up = F.interpolate(x[:, :2], scale_factor=factor, mode="bilinear", align_corners=False)
-        keep("layers", **{f"bilinear{factor}": up})
+        keep("layers", **{f"bilinear{factor}": bilinear(x[:, :2], factor)})
     for size in (2, 4, 7):
         keep("layers", **{f"pool{size}": F.adaptive_avg_pool2d(x, size)})
 
 
-def main():
-    torch.manual_seed(0)
+def record_deconv():
+    layer, x = deconv(3, 2).double(), picture(2, 3, 5, 4)
+    with torch.no_grad():
+        for value in layer.parameters():
+            value.copy_(rounded(value))
+    keep("deconv", x=x, weight=layer.weight, bias=layer.bias, y=layer(x))
+
+
+def record_published():
     for scale in (3, 4):
         record(f"msrresnet_x{scale}", MSRResNet(3, 4, 2, scale), picture(2, 3, 7, 5))
     record("srresnet_x4", SRResNet(3, 4, 2), picture(2, 3, 7, 5), passes=30)
@@ -334,7 +526,31 @@ def main():
     record("unet", UNet(3, 2), picture(2, 3, 16, 24), passes=3)
     record_vgg("vgg19", (2, 2, 4, 4, 4))
     record_vgg("vgg16", (2, 2, 3, 3, 3))
+
+
+def record_systems():
+    rgb = (0.4488, 0.4371, 0.4040)
+    record("edsr_x4", EDSR(3, 4, 2, 4, 0.5, rgb), picture(1, 3, 5, 4))
+    record("edsr_x3", EDSR(1, 4, 1, 3, 1, (sum(rgb) / 3,)), picture(1, 1, 7, 5))
+    record("espcn_x3", ESPCN(3, 4, 3, (5, 3, 3), torch.tanh), picture(1, 3, 7, 5))
+    record("espcn_relu_x2", ESPCN(3, 4, 2, (9, 1, 3), F.relu), picture(1, 3, 7, 5))
+    record("concat_x2", ConcatNet(3, 4, 2, 2), picture(2, 3, 7, 5), passes=30)
+    record("encdec_x2", EncDec(3, 4), picture(1, 3, 7, 5))
+    record("restore", Restore(1, 4), picture(2, 1, 7, 5), passes=30)
+    record("dcgan_g", DCGAN(1, 5, 2), picture(3, 5), passes=30)
+    record("srgan_c", FourConvs(3, 1), picture(1, 3, 24, 21))
+    record("patch", Patch(3, 2, 3, True), picture(2, 3, 29, 32), passes=30)
+    record("patch_b", Patch(3, 2, 1, False), picture(1, 3, 12, 11))
+    record("strided", Strided(1, (3, 4)), picture(2, 1, 12, 11), passes=30)
+    record("dcgan_d", DCGANDiscriminator(3, 2), picture(3, 3, 16, 16), passes=30)
+
+
+def main():
+    torch.manual_seed(0)
+    record_published()
     record_layers()
+    record_systems()
+    record_deconv()
     np.savez_compressed(Path(__file__).with_suffix(".npz"), **arrays)
 
 

@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from jaxsr.imaging.files import Picture, write
+from jaxsr.training import store
 from jaxsr.training.pictures import decode
 
 
@@ -13,6 +15,19 @@ from jaxsr.training.pictures import decode
 def paint():
     """A function that writes a picture of noise, whose every crop differs from every other."""
     return _paint
+
+
+@pytest.fixture(scope="session")
+def paint_bands():
+    """A function that writes six bands of noise of a dtype: floats far beyond [0, 1]."""
+    return _paint_bands
+
+
+@pytest.fixture
+def cache_dir(tmp_path, monkeypatch):
+    """The folder that stores are filled into, empty."""
+    monkeypatch.setattr(store.platformdirs, "user_cache_path", lambda *_, **__: tmp_path / "cache")
+    return tmp_path / "cache" / "data"
 
 
 @pytest.fixture(scope="session")
@@ -29,6 +44,15 @@ def _paint(path, height=24, width=30, *, mode="RGB"):
     pixels = noise.integers(0, np.iinfo(dtype).max, shape, dtype)
     Image.fromarray(pixels).save(path)
     return pixels
+
+
+def _paint_bands(path, height, width, *, dtype):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    noise = np.random.default_rng([*path.name.encode()])
+    bands = noise.normal(0, 300, (height, width, 6)).astype(np.float32)
+    bands = bands if dtype == np.float32 else (bands + 30000).astype(dtype)
+    write(path, Picture(bands))
+    return bands
 
 
 def _truncate(path):

@@ -40,6 +40,12 @@ def tree(**sections) -> dict:
 UNET = {"name": "unet", "num_features": 4}
 GAME = {"pixel": {"l1": 1.0}, "adversarial": {"weight": 0.1}}
 GAN = {"discriminator": UNET, "loss": GAME}
+LATENT = {
+    "generator": {"name": "dcgan", "size": 16},
+    "discriminator": UNET,
+    "loss": {"adversarial": {"weight": 1.0}},
+    "data": {"train": "x", "crop": 16},
+}
 
 
 def write(path, **sections) -> Path:
@@ -145,7 +151,35 @@ REFUSED = {
         "discriminator": {"name": "unte"},
     },
     "degrade.kind: got 'bicubc', wanted one of bicubic": {"degrade": {"kind": "bicubc"}},
-    "degrade.kind: got 'blur'": {"degrade": {"kind": "blur"}},
+    "degrade.kind: got 'haze'": {"degrade": {"kind": "haze"}},
+    "degrade.kind: got bicubic at scale 1, which changes nothing": {
+        "generator": {"name": "compact", "scale": 1}
+    },
+    r"degrade.steps\[1\].op: got 'nose', .* did you mean 'noise'": {
+        "degrade": {"kind": "chain", "steps": [{"op": "blur"}, {"op": "nose"}]}
+    },
+    # noise to image
+    "loss.pixel: got .'l1': 1.0., but this generator makes pictures of noise": {
+        **LATENT,
+        "loss": {**GAME, "pixel": {"l1": 1.0}},
+    },
+    "data.val: got 'x', but this generator makes": {
+        **LATENT,
+        "data": {"train": "x", "val": "x", "crop": 16},
+    },
+    "data.crop: got 128, wanted generator.size = 16": {**LATENT, "data": {"train": "x"}},
+    # bands
+    "data.ranges: got 2 pairs, wanted one for all or one for each of the 3": {
+        "data": {"train": "x", "ranges": [[0, 1], [0, 1]]}
+    },
+    r"data.ranges: got \[1.0, 1.0\], wanted \[low, high\]": {
+        "data": {"train": "x", "ranges": [[1, 1]]}
+    },
+    "eval.best: got psnr_y, wanted one of psnr, ssim for 6 channels": {
+        "generator": {"name": "compact", "scale": 2, "channels": 6},
+        "eval": {"best": "psnr_y"},
+    },
+    "eval.best: got psnr, wanted one of psnr_y": {"eval": {"best": "psnr"}},
     "data.crop: got 8, wanted 11 at least": {
         "data": {"train": "x", "crop": 8},
         "loss": {"pixel": {"ssim": 1.0}},
@@ -174,13 +208,20 @@ REFUSED = {
         "generator": {"name": "compact", "scale": 2, "num_features": "x"}
     },
     "generator: got scale 5": {"generator": {"name": "compact", "scale": 5}},
-    "degrade: Expected `int`, got `str` - at `..levels`": {
+    r"degrade.levels: Expected `int`, got `str` \('x'\)": {
         "degrade": {"kind": "bicubic", "levels": "x"}
     },
     # rules across fields
     "loss: got no term; wanted one at least": {"loss": {}},
     "data.crop: got 33, wanted a multiple of generator.scale = 2": {
         "data": {"train": "x", "crop": 33}
+    },
+    "loss.perceptual.layers: got none and no content": {
+        "loss": {"perceptual": {"weights": "vgg.safetensors"}}
+    },
+    "data.crop: got 16, wanted 32 at least for the terms of loss": {
+        "data": {"train": "x", "crop": 16},
+        "loss": {"perceptual": {"weights": "vgg.safetensors", "content": "head"}},
     },
     "loss.perceptual: VGG sees 1 or 3 channels, got generator.channels = 4": {
         "generator": {"name": "compact", "scale": 2, "channels": 4},
@@ -246,7 +287,8 @@ def test_all_the_configs_of_the_readme_are_there():
     assert {path.stem for path in CONFIGS} == {
         "quickstart",
         *("srresnet_x4", "srgan_x4", "msrresnet_x4", "msrgan_x4", "rrdbnet_x4", "esrgan_x4"),
-        "compact_x4",
+        *("compact_x4", "edsr_x4", "espcn_x4"),
+        *("concat_x2", "encdec_x2", "espcn_gan_x4", "restore_gray", "dcgan"),
     }
 
 
@@ -255,15 +297,18 @@ SMALL = {
     "msrresnet": {"num_blocks": 1},
     "srresnet": {"num_blocks": 1},
     "rrdbnet": {"num_blocks": 1, "growth": 2},
+    "edsr": {"num_blocks": 1},
+    "concat": {"num_blocks": 1},
 }
 
 
 def shrunk(config: Config) -> Config:
     """The same recipe with the smallest networks, crops and batch."""
     toy = msgspec.to_builtins(config)
-    toy["generator"] |= {"num_features": 4} | SMALL[config.generator["name"]]
+    toy["generator"] |= {"num_features": 4} | SMALL.get(config.generator["name"], {})
     if config.discriminator:
-        toy["discriminator"] |= {"num_features": 2}
+        narrow = {"num_features": 2, "features": [2] * 3}
+        toy["discriminator"] |= {k: narrow[k] for k in narrow if k in config.discriminator}
     toy["data"]["crop"] = 32
     toy["train"]["batch_size"] = 2
     return make_config(toy)
@@ -306,6 +351,9 @@ def test_what_ships_takes_a_step_of_each_stage(path):
         terms = {*config.loss.pixel, "g_loss", "g_grad_norm", "lr", "skipped"}
         if not pixel_only:
             terms |= {"perceptual"} if vgg else set()
+            terms |= {"content"} if vgg and config.loss.perceptual.content else set()
+            if config.generator["name"] == "dcgan":
+                terms |= {"pairwise_distance", "pairwise_distance_real"}
             game = {"g_adversarial", "d_loss", "d_real", "d_fake", "d_grad_norm", "d_lr"}
             terms |= game if config.loss.adversarial else set()
         assert set(metrics) == terms

@@ -11,6 +11,7 @@ from PIL import Image
 
 from jaxsr.training.data import Source, batches, draw
 from jaxsr.training.pictures import decode, scan
+from jaxsr.training.store import Store, fill
 
 MASK = 0xFFFFFFFF
 
@@ -193,6 +194,51 @@ def test_a_folder_of_broken_pictures_is_an_error(folder, truncate):
         source[0]
     with pytest.raises(ValueError, match="none of the 6 training pictures can be decoded"):
         collected(source, 1)
+
+
+@pytest.mark.parametrize("extension, dtype", [(".npy", np.uint16), (".tif", np.float32)])
+@pytest.mark.parametrize("stored", [False, True])
+def test_six_bands_reach_the_batches_bit_by_bit(
+    tmp_path, paint_bands, cache_dir, extension, dtype, stored
+):
+    ranges = ((-400.0, 900.0),)
+    bands = [
+        paint_bands(tmp_path / "hr" / f"{i}{extension}", 12 + i, 20, dtype=dtype) for i in range(3)
+    ]
+    pictures, dropped = scan(tmp_path / "hr", crop=8, channels=6, ranges=ranges)
+    assert not dropped and pictures.dtype == np.dtype(dtype).name
+    list(fill(pictures) if stored else ())
+    source = Source(pictures, seed=2, store=Store(pictures) if stored else None)
+    (batch,) = collected(source, 1, batch_size=12)
+    assert batch["hr"].shape == (12, 8, 8, 6) and batch["hr"].dtype == dtype
+    assert dtype != np.float32 or batch["hr"].min() < 0 and batch["hr"].max() > 1
+    heights, widths = pictures.sizes.T
+    places = np.stack(
+        draw(2, np.arange(12, dtype=np.uint32), heights=heights, widths=widths, crop=8)
+    )
+    for crop, (picture, y, x, flip, turn) in zip(batch["hr"], places.T.tolist(), strict=True):
+        part = bands[picture][y : y + 8, x : x + 8]
+        np.testing.assert_array_equal(crop, np.rot90(part[:, ::-1] if flip else part, turn))
+
+
+@pytest.mark.parametrize("flip", [False, True])
+@pytest.mark.parametrize("turn", [False, True])
+def test_crops_are_mirrored_and_turned_only_where_that_is_wanted(folder, flip, turn):
+    source = Source(scan(folder / "1.png", crop=8, channels=3, flip=flip, turn=turn)[0], seed=4)
+    with Image.open(folder / "1.png") as image:
+        pixels = np.asarray(image)
+    for n in range(24):
+        _, y, x, flipped, turned = drawn_slowly(4, n, [pixels.shape[:2]], 8)
+        part = pixels[y : y + 8, x : x + 8]
+        part = part[:, ::-1] if flip and flipped else part
+        np.testing.assert_array_equal(source[n]["hr"], np.rot90(part, turned * turn))
+
+
+def test_floats_outside_0_and_1_need_ranges(tmp_path, paint_bands):
+    paint_bands(tmp_path / "hr" / "a.npy", 8, 8, dtype=np.float32)
+    source = Source(scan(tmp_path / "hr", crop=8, channels=6)[0], seed=0)
+    with pytest.raises(ValueError, match=r"hr/a.npy: pixels run from -.* data.ranges = \[\[-"):
+        source[0]
 
 
 def test_a_stream_does_not_depend_on_workers_hosts_or_where_it_was_resumed(folder):

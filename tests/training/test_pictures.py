@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from jaxsr.imaging.find import find_pictures
+from jaxsr.imaging.find import find_pictures, other_files
 from jaxsr.training.pictures import decode, scan
 
 
@@ -20,16 +20,24 @@ def test_sources_are_folders_files_and_globs_in_an_order_of_names_without_duplic
 ):
     for name in ("b.png", "a/z.jpg", "a/c.bmp", "a-b.png"):
         paint(tmp_path / name)
+    np.save(tmp_path / "d.npy", np.zeros((4, 4)))
     (tmp_path / "note.txt").write_text("no picture")
-    everything = ["a-b.png", "c.bmp", "z.jpg", "b.png"]  # as the bytes of relative names order them
+    everything = [
+        "a-b.png",
+        "c.bmp",
+        "z.jpg",
+        "b.png",
+        "d.npy",
+    ]  # as the bytes of relative names order them
     assert names(find_pictures(tmp_path)) == everything
     assert names(find_pictures(f"{tmp_path}/**")) == everything
     assert names(find_pictures(str(tmp_path / "b.png"))) == ["b.png"]
     assert names(find_pictures(f"{tmp_path}/*.png")) == ["a-b.png", "b.png"]
     assert names(find_pictures([f"{tmp_path}/a", str(tmp_path)])) == [
         *("c.bmp", "z.jpg"),
-        *("a-b.png", "b.png"),
+        *("a-b.png", "b.png", "d.npy"),
     ]
+    assert other_files(tmp_path) == 1
 
 
 def test_pictures_inside_a_package_are_found_without_importing_it(tmp_path, monkeypatch, paint):
@@ -80,9 +88,33 @@ def test_nothing_left_is_an_error_that_says_why(folder, tmp_path):
     assert "bad3.png" not in str(error.value)
 
 
-def test_other_channel_counts_and_crops_are_refused(folder):
-    with pytest.raises(ValueError, match="generator.channels is 4"):
-        scan(folder, crop=8, channels=4)
+def test_pictures_of_other_bands_are_dropped(tmp_path, paint, paint_bands):
+    paint(tmp_path / "a.png")
+    for name in ("b.npy", "c.tif"):
+        paint_bands(tmp_path / name, 20, 20, dtype=np.uint16)
+    np.save(tmp_path / "d.npy", np.zeros((20, 20, 4), np.uint16))
+    np.save(tmp_path / "e.npy", np.zeros((20, 20), np.uint16))
+    np.save(tmp_path / "f.npy", np.zeros((20, 20, 3), np.float32))
+    pictures, dropped = scan(tmp_path / "[b-e].*", crop=8, channels=6)
+    assert names(pictures.paths) == ["b.npy", "c.tif"] and pictures.dtype == "uint16"
+    assert {os.path.basename(path): reason for path, reason in dropped} == {
+        "d.npy": "it has 4 bands, generator.channels is 6",
+        "e.npy": "it has 1 band, generator.channels is 6",
+    }
+    with pytest.raises(ValueError, match="a.png: it has 3 bands, generator.channels is 4"):
+        scan(tmp_path / "a.png", crop=8, channels=4)
+    with pytest.raises(ValueError, match="f.npy: it has 3 bands, generator.channels is 1"):
+        scan(tmp_path / "f.npy", crop=8, channels=1)  # floats are no photographs
+    pictures, _ = scan(tmp_path / "e.npy", crop=8, channels=3)
+    assert decode(pictures, 0).shape == (20, 20, 3)
+    np.save(tmp_path / "e.npy", np.zeros((20, 20, 6), np.uint16))
+    with pytest.raises(
+        ValueError, match=r"it decodes to uint16 \(20, 20, 6\), but its header prom"
+    ):
+        decode(pictures, 0)
+
+
+def test_crops_that_the_scale_does_not_divide_are_refused(folder):
     with pytest.raises(ValueError, match="multiple of the scale 4"):
         scan(folder, crop=10, channels=3, lr=folder, scale=4)
 

@@ -4,6 +4,7 @@ import logging
 
 import jax
 import jax.numpy as jnp
+import msgspec
 import numpy as np
 import pytest
 from flax.traverse_util import flatten_dict
@@ -11,6 +12,7 @@ from jax import export
 from toy import GAN, PIXEL, run_steps, start_state, toy_batch, toy_config
 
 from jaxsr.training import mesh as meshes
+from jaxsr.training.config import generator, make_config
 from jaxsr.training.state import abstract_state
 from jaxsr.training.step import make_local_step, make_step
 
@@ -112,13 +114,14 @@ def test_each_adversarial_loss_moves_both_players(kind):
     assert later[1]["d_loss"] < metrics[0]["d_loss"]
 
 
-@pytest.mark.parametrize("term", ["l1", "l2", "charbonnier", "ssim", "perceptual"])
+@pytest.mark.parametrize("term", ["l1", "l2", "charbonnier", "ssim", "perceptual", "content"])
 def test_each_generator_term_moves_the_generator(term):
     vgg = None
     loss = {"pixel": {term: 1.0}}
-    if term == "perceptual":
+    if term in ("perceptual", "content"):
         vgg = _toy_vgg()
-        loss = {"perceptual": {"weights": "unused", "layers": {"conv1_2": 1.0}}}
+        asked = {"perceptual": {"layers": {"conv1_2": 1.0}}, "content": {"content": "pooled"}}
+        loss = {"perceptual": {"weights": "unused", **asked[term]}}
     config = toy_config(loss=loss, optim={"lr": 1e-3})
     before = start_state(config)
     after, metrics = run_steps(config, 1, steps=2, vgg=vgg, batches=[toy_batch(config)] * 2)
@@ -133,6 +136,82 @@ def _toy_vgg():
         name: {"kernel": jax.random.normal(key, shape) / 5, "bias": jnp.zeros(4)}
         for key, (name, shape) in zip(keys, shapes.items(), strict=True)
     }
+
+
+def test_content_is_weighed_beside_the_features():
+    vgg = _toy_vgg()
+    terms = {"layers": {"conv1_2": 1.0}, "weight": 2.0, "content": "pooled", "content_weight": 3.0}
+    config = toy_config(loss={**PIXEL, "perceptual": {"weights": "unused", **terms}})
+    _, (metrics,) = run_steps(config, 1, vgg=vgg)
+    total = metrics["l1"] + 2 * metrics["perceptual"] + 3 * metrics["content"]
+    assert metrics["g_loss"] == pytest.approx(total, rel=1e-5)
+    assert metrics["content"] > 0
+
+
+NOISE_TO_IMAGE = toy_config(
+    loss={"adversarial": {"kind": "vanilla", "weight": 1.0}},
+    generator={"name": "dcgan", "size": 16, "latent": 5, "num_features": 2},
+    discriminator="unet",
+)
+
+
+def test_noise_becomes_pictures_alike_on_any_number_of_devices():
+    config = NOISE_TO_IMAGE
+    one, one_metrics = run_steps(config, 1, steps=2)
+    eight, eight_metrics = run_steps(config, 8, steps=2)
+    for a, b in zip(one_metrics, eight_metrics, strict=True):
+        assert a == pytest.approx(b, rel=2e-4, abs=2e-5)
+    start = start_state(config)
+    assert largest_difference(one.g.params, eight.g.params) < 2e-5
+    # A bias before batch normalisation is not felt; there is none.
+    assert not unmoved(start.g, one.g)
+
+
+def test_the_pairwise_distance_is_that_of_all_pairs():
+    config = NOISE_TO_IMAGE
+    batch = toy_batch(config)
+    _, (metrics,) = run_steps(config, 8, batches=[batch])
+    real = batch["hr"].reshape(8, -1) / 255
+    pairs = [(i, j) for i in range(8) for j in range(i)]
+    wanted = np.sqrt(np.mean([np.mean((real[i] - real[j]) ** 2) for i, j in pairs]))
+    assert metrics["pairwise_distance_real"] == pytest.approx(wanted, rel=1e-5)
+    state, arch = start_state(config), generator(config)
+    keys = jax.vmap(jax.random.fold_in, (None, 0))(state.key, batch["number"])
+    keys = jax.vmap(jax.random.fold_in, (0, None))(keys, 2)
+    noise = jax.vmap(lambda key: jax.random.normal(key, (5,)))(keys)
+    variables = {"params": state.g.params, "batch_stats": state.g.stats}
+    made, _ = arch.apply(variables, noise, train=True, mutable=["batch_stats"])
+    made = np.asarray(made).reshape(8, -1)
+    wanted = np.sqrt(np.mean([np.mean((made[i] - made[j]) ** 2) for i, j in pairs]))
+    assert metrics["pairwise_distance"] == pytest.approx(wanted, rel=1e-4)
+
+
+def test_what_is_given_lies_in_the_stated_ranges():
+    """Bands of any range train as if they had been scaled by hand."""
+    config = toy_config(loss=PIXEL)
+    tree = msgspec.to_builtins(config)
+    tree["data"]["ranges"] = [[-10.0, 30.0], [0.0, 4000.0], [5.0, 6.0]]
+    ranged = make_config(tree)
+    batch = toy_batch(config)
+    low, high = np.array(ranged.data.ranges).T
+    stated = {**batch, "hr": (batch["hr"] / 255 * (high - low) + low).astype(np.float32)}
+    _, (plain,) = run_steps(config, 1, batches=[batch])
+    _, (scaled,) = run_steps(ranged, 1, batches=[stated])
+    assert scaled == pytest.approx(plain, rel=1e-4)
+
+
+def test_a_chain_degrades_each_example_by_its_number():
+    restore = {"name": "compact", "scale": 1, "num_features": 4, "num_convs": 1}
+    tree = msgspec.to_builtins(toy_config(loss=PIXEL))
+    chain = {"kind": "chain", "steps": [{"op": "noise", "sigma": [20, 40]}, {"op": "jpeg"}]}
+    config = make_config({**tree, "generator": restore, "degrade": chain})
+    _, (one,) = run_steps(config, 1)
+    _, (eight,) = run_steps(config, 8)
+    assert one == pytest.approx(eight, rel=1e-4)
+    batch = toy_batch(config)
+    _, (other,) = run_steps(config, 1, batches=[{**batch, "number": batch["number"] + 8}])
+    assert other["l1"] != pytest.approx(one["l1"], rel=1e-4)
+    assert one["l1"] > 10 / 255
 
 
 @pytest.mark.parametrize("kind", ["r1", "wgan_gp"])

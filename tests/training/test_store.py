@@ -12,12 +12,6 @@ from jaxsr.training.pictures import decode, scan
 from jaxsr.training.store import Store, fill
 
 
-@pytest.fixture
-def cache_dir(tmp_path, monkeypatch):
-    monkeypatch.setattr(store.platformdirs, "user_cache_path", lambda *_, **__: tmp_path / "cache")
-    return tmp_path / "cache" / "data"
-
-
 def names(paths):
     return [os.path.basename(path) for path in paths]
 
@@ -51,6 +45,18 @@ def test_a_store_keeps_grey_and_deep_pictures(tmp_path, cache_dir, paint, mode):
         stored = Store(pictures).read(pictures, i)
         assert stored.dtype == pixels[i].dtype
         np.testing.assert_array_equal(stored[..., 0], pixels[i])
+
+
+def test_a_store_keeps_bands_and_floats(tmp_path, cache_dir, paint_bands):
+    for dtype in (np.uint16, np.float32):
+        folder = tmp_path / np.dtype(dtype).name
+        bands = [paint_bands(folder / f"{i}.npy", 9 + i, 20, dtype=dtype) for i in range(3)]
+        pictures, _ = scan(folder, crop=8, channels=6)
+        list(fill(pictures))
+        for i in range(3):
+            kept = Store(pictures).read(pictures, i)
+            assert kept.dtype == dtype
+            np.testing.assert_array_equal(kept, bands[i])
 
 
 def test_a_changed_file_or_another_channel_count_is_another_store(folder, cache_dir):

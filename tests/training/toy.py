@@ -32,9 +32,10 @@ def toy_config(
 def toy_batch(config: Config, number: int = 0, seed: int = 0) -> dict[str, np.ndarray]:
     """Smooth random pictures, so that neither player meets pure noise."""
     size, crop = config.train.batch_size, config.data.crop
+    channels = config.generator["channels"]
     rng = np.random.default_rng([seed, number])
-    coarse = rng.integers(0, 256, (size, crop // 4, crop // 4, 3))
-    hr = coarse.repeat(4, 1).repeat(4, 2) * 0.8 + rng.integers(0, 50, (size, crop, crop, 3))
+    coarse = rng.integers(0, 256, (size, crop // 4, crop // 4, channels))
+    hr = coarse.repeat(4, 1).repeat(4, 2) * 0.8 + rng.integers(0, 50, (size, crop, crop, channels))
     return {"hr": hr.astype(np.uint8), "number": number + np.arange(size, dtype=np.uint32)}
 
 

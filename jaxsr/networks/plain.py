@@ -1,0 +1,92 @@
+"""Plain convolutions at the small size and one pixel shuffle: SRVGGNetCompact, ESPCN."""
+
+from functools import partial
+from typing import Any, ClassVar, Literal
+
+import flax.linen as nn
+import jax.numpy as jnp
+from jax import Array
+
+from jaxsr.networks.layers import (
+    Conv,
+    PReLU,
+    leaky_relu,
+    pixel_shuffle,
+    relu,
+    require_pictures,
+    require_scale,
+    upsample_nearest,
+)
+
+
+class SRVGGNetCompact(nn.Module):
+    """Real-ESRGAN's small network: plain convolutions, one shuffle, a nearest-neighbour base."""
+
+    scale: int
+    channels: int = 3
+    num_features: int = 64
+    num_convs: int = 16
+    activation: Literal["prelu", "relu", "lrelu"] = "prelu"
+    dtype: Any = jnp.float32
+    axis_name: str | None = None
+
+    scales: ClassVar[tuple[int, ...]] = (1, 2, 3, 4, 8)
+
+    def __post_init__(self):
+        require_scale(self.scale, self.scales)
+        if self.activation not in ("prelu", "relu", "lrelu"):
+            raise ValueError(f"got activation {self.activation!r}, wanted prelu, relu or lrelu")
+        super().__post_init__()
+
+    @nn.compact
+    def __call__(self, x: Array, *, train: bool = False) -> Array:
+        del train
+        require_pictures(x, self.channels)
+        conv = partial(Conv, dtype=self.dtype)
+        y = self._activate(conv(self.num_features, name="conv_first")(x), "act_first")
+        for i in range(self.num_convs):
+            y = self._activate(conv(self.num_features, name=f"conv_{i}")(y), f"act_{i}")
+        y = Conv(self.channels * self.scale**2, name="conv_last")(y.astype(jnp.float32))
+        return pixel_shuffle(y, self.scale) + upsample_nearest(x.astype(jnp.float32), self.scale)
+
+    def _activate(self, x: Array, name: str) -> Array:
+        if self.activation == "prelu":
+            return PReLU(name=name)(x)
+        return relu(x) if self.activation == "relu" else leaky_relu(x, 0.1)
+
+
+class ESPCN(nn.Module):
+    """The sub-pixel network of Shi et al. (2016): three convolutions and a shuffle.
+
+    The second convolution has half of `num_features`; `kernels` are the sides of the three, odd.
+    """
+
+    scale: int
+    channels: int = 3
+    num_features: int = 64
+    kernels: tuple[int, int, int] = (5, 3, 3)
+    activation: Literal["tanh", "relu"] = "tanh"
+    dtype: Any = jnp.float32
+    axis_name: str | None = None
+
+    scales: ClassVar[tuple[int, ...]] = (1, 2, 3, 4, 8)
+
+    def __post_init__(self):
+        require_scale(self.scale, self.scales)
+        if len(self.kernels) != 3 or not all(k % 2 for k in self.kernels):
+            raise ValueError(f"got kernels {self.kernels}, wanted three odd numbers")
+        if self.activation not in ("tanh", "relu"):
+            raise ValueError(f"got activation {self.activation!r}, wanted tanh or relu")
+        super().__post_init__()
+
+    @nn.compact
+    def __call__(self, x: Array, *, train: bool = False) -> Array:
+        del train
+        require_pictures(x, self.channels)
+        activate = jnp.tanh if self.activation == "tanh" else relu
+        first, second, third = self.kernels
+        conv = partial(Conv, dtype=self.dtype)
+        y = activate(conv(self.num_features, first, name="conv_first")(x))
+        y = activate(conv((self.num_features + 1) // 2, second, name="conv_body")(y))
+        last = Conv(self.channels * self.scale**2, third, name="conv_last")
+        return pixel_shuffle(last(y.astype(jnp.float32)), self.scale)
