@@ -13,7 +13,8 @@ from timing import chained, compiled, report
 
 from jaxsr.networks.features import load_vgg
 from jaxsr.training import mesh as meshes
-from jaxsr.training.config import Config, make_config
+from jaxsr.training.config import make_config
+from jaxsr.training.schema import Config
 from jaxsr.training.state import abstract_state, init_state
 from jaxsr.training.step import make_step
 

@@ -1,4 +1,4 @@
-"""The commands; the only module that prints."""
+"""The commands; with `display` the only module that prints."""
 
 import contextlib
 import json
@@ -7,7 +7,6 @@ import os
 import signal
 import traceback
 from collections.abc import Iterator
-from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,6 +15,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
+
+from jaxsr.display import Display
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 # Names of files may hold brackets, which are no markup.
@@ -112,11 +113,11 @@ def train(
             raise ValueError(
                 "--coordinator, --processes and --process-id need --distributed; add it"
             )
-        records = train_(settings, run)
+        records, shown = train_(settings, run), mesh.first_process()
         with (
             _Stop(distributed=distributed) as stop,
             contextlib.closing(records),
-            _Display(run, every=settings.train.log_every, shown=mesh.first_process()) as display,
+            Display(out, run, every=settings.train.log_every, shown=shown) as display,
         ):
             event = ""
             for record in records:
@@ -129,94 +130,6 @@ def train(
         raise typer.Exit(128 + stop.signal)
     if event == "preempted":
         raise typer.Exit(128 + signal.SIGTERM)
-
-
-class _Display:
-    """Renders the records of a run: a live line in a terminal, elsewhere a line now and then."""
-
-    def __init__(self, run: Path, *, every: int, shown: bool):
-        self._run, self._every, self._shown = run, every, shown
-        self._live = out.is_terminal and shown
-        columns = ("{task.description}", "{task.fields[rate]}", "{task.fields[losses]}")
-        stage, rate, losses = map(rich.progress.TextColumn, columns)
-        bar, left = rich.progress.BarColumn(8), rich.progress.TimeRemainingColumn()
-        self._progress = rich.progress.Progress(
-            stage,
-            rich.progress.MofNCompleteColumn(),
-            bar,
-            rate,
-            left,
-            losses,
-            console=out,
-            disable=not self._live,
-        )
-        self._task = self._progress.add_task("reading", total=None, rate="", losses="")
-        self._steps, self._seconds = 0, []
-
-    def __enter__(self):
-        self._progress.start()
-        return self
-
-    def __exit__(self, *_: Any) -> None:
-        self._progress.stop()
-
-    def show(self, record: dict[str, Any]) -> None:
-        event, line = record["event"], _line(record, self._run)
-        if line and self._shown:
-            out.print(line)
-        if event == "cache":
-            done, total = record["done"], record["total"]
-            self._progress.update(self._task, description="decoding", completed=done, total=total)
-        elif event == "start":
-            self._steps = record["steps"]
-            self._progress.reset(self._task, total=self._steps, completed=record["step"])
-            self._progress.update(self._task, description="compiling")
-        elif event == "step":
-            self._step(record)
-
-    def _step(self, record: dict[str, Any]) -> None:
-        step, last = record["step"], record["step"] == self._steps
-        self._seconds.append(record["seconds"])
-        due = last or record["skipped"] or step % self._every == 0
-        if not (self._live or (self._shown and due)):
-            return
-        seconds = max(sum(self._seconds) / len(self._seconds), 1e-9)
-        stage = "gan" if "d_loss" in record else "pixel"
-        names = {"g": "g_loss", "d": "d_loss"}
-        losses = [f"{k} {record[name]:.3g}" for k, name in names.items() if name in record]
-        fields: dict[str, Any] = {"rate": f"{1 / seconds:.3g} steps/s", "losses": " ".join(losses)}
-        if record["skipped"]:
-            fields["losses"] += " skipped"
-        self._progress.update(self._task, completed=step, description=stage, **fields)
-        if not self._live:
-            left = timedelta(seconds=round((self._steps - step) * seconds))
-            count = f"{step}/{self._steps}"
-            out.print(f"{stage} {count}  {fields['rate']}  {left} left  {fields['losses']}")
-        if due:
-            self._seconds = []
-
-
-def _line(record: dict[str, Any], run: Path) -> str:
-    """What is worth a line that stays; nothing for a mere step."""
-    event = record["event"]
-    if event == "data":
-        dropped = (f"left out {path}: {reason}" for path, reason in record["dropped"])
-        return "\n".join([f"{record['pictures']} training pictures", *dropped])
-    if event == "start":
-        at = f"{run}: step {record['step']} of {record['steps']}"
-        done = record["step"] == record["steps"]
-        return at + (", finished; a higher train.steps trains on" if done else "")
-    if event == "unreadable":
-        return f"skipped {record['path']}, which is unreadable: {record['reason']}"
-    if event in ("baseline", "eval"):
-        names = [name for name in record if name.startswith(("psnr", "ssim"))][:3]
-        what = record.get("method", f"step {record['step']}")
-        return f"{what}: {'  '.join(f'{n} {record[n]:.3f}' for n in names) or 'a grid of pictures'}"
-    if event == "end":
-        best, count = record["best"], record["unreadable"]
-        told = [f"best {best['metric']} {best['value']:.3f} at step {best['step']}"] if best else []
-        return "\n".join(told + ([f"{count} pictures were unreadable"] if count else []))
-    return ""
 
 
 @app.command()
@@ -371,7 +284,7 @@ def evaluate(
     Networks of scale 1 restore what they were trained to restore, beside the degraded picture.
     """
     with _plain_errors():
-        from jaxsr.evaluation.evaluate import common_input, compare, learn
+        from jaxsr.evaluation.compare import common_input, compare, learn
         from jaxsr.imaging.files import replacing
         from jaxsr.interop.load import load, load_given
         from jaxsr.training.mesh import make_mesh

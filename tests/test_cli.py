@@ -27,7 +27,7 @@ from typer.testing import CliRunner
 
 from jaxsr import __version__
 from jaxsr.cli import app
-from jaxsr.networks.generators import SRVGGNetCompact
+from jaxsr.networks.generators import DCGANGenerator, SRVGGNetCompact
 from jaxsr.networks.weights import init_weights, read_metadata, save_weights
 
 NOTED = "\nstopping after this step, then saving; once more stops at once, unsaved\n"
@@ -298,6 +298,77 @@ def test_upscales_what_it_can_read(weights, tmp_path):
     assert "1 files in the folders are no pictures" in output
 
 
+def test_a_method_needs_no_weights(pictures, tmp_path):
+    arguments = ["upscale", pictures / "0.png", "-o", tmp_path / "big.png"]
+    assert jaxsr(*arguments, "--method", "lanczos", "--scale", "3")[0] == 0
+    with Image.open(tmp_path / "big.png") as picture:
+        assert picture.size == (144, 144)
+    for options, words in (
+        ([], "both or neither of --weights and --method"),
+        (["--method", "lanczos"], "--method lanczos needs a scale; give --scale 4"),
+        (["--method", "cubic", "--scale", "2"], "method: got cubic, wanted one of nearest"),
+    ):
+        assert_refused([*arguments, *options], words)
+
+
+def test_weights_have_a_scale_of_their_own(weights, pictures, tmp_path):
+    arguments = ["upscale", pictures / "0.png", "-o", tmp_path / "big.png", "-w", weights]
+    assert_refused([*arguments, "--scale", "2"], "--scale is for --method")
+    assert_refused([*arguments, "--method", "bicubic"], "both or neither")
+
+
+@pytest.fixture(scope="module")
+def restorer(config, tmp_path_factory):
+    """A run at scale 1, of one step."""
+    run = tmp_path_factory.mktemp("restorer") / "run"
+    options = ["generator.scale=1", "degrade.kind=noise", "degrade.sigma=[20, 30]"]
+    options += ["train.steps=1"]
+    sets = [word for option in options for word in ("--set", option)]
+    with jax.debug_key_reuse(False):
+        assert jaxsr("train", config, "--run-dir", run, *sets)[0] == 0
+    return run
+
+
+def test_restoring_keeps_the_size_and_is_measured_on_degraded_pictures(
+    restorer, pictures, tmp_path
+):
+    output = tmp_path / "clean.png"
+    assert jaxsr("upscale", pictures / "0.png", "-o", output, "-w", restorer)[0] == 0
+    with Image.open(output) as picture:
+        assert picture.size == (48, 48)
+    path = tmp_path / "figures.json"
+    code, told, _ = jaxsr("evaluate", "-w", restorer, "--data", pictures, "--json", path)
+    report = json.loads(path.read_text())
+    assert code == 0 and list(report["methods"]) == ["degraded", "run"]
+    assert "degraded by" in told and "'op': 'noise'" in told
+
+
+def test_samples_are_a_grid_of_a_seed(weights, tmp_path):
+    arch = DCGANGenerator(size=8, latent=3, num_features=2)
+    path = tmp_path / "noise.safetensors"
+    save_weights(path, init_weights(jax.random.key(0), arch))
+    grids = []
+    for seed, name in ((0, "a"), (0, "b"), (1, "c")):
+        output = tmp_path / "deep" / f"{name}.png"
+        assert jaxsr("sample", "-w", path, "-n", 5, "--seed", seed, "-o", output)[0] == 0
+        grids.append(np.asarray(Image.open(output)))
+    assert grids[0].shape == (18, 28, 3)
+    assert np.array_equal(grids[0], grids[1]) and not np.array_equal(grids[0], grids[2])
+    assert_refused(["sample", "-w", weights, "-o", tmp_path / "x.png"], "makes pictures of picture")
+
+
+def test_explains_a_patch(weights, pictures, tmp_path):
+    output = tmp_path / "why.png"
+    command = ["explain", pictures / "0.png", "-w", weights, "-o", output, "--size", "4"]
+    code, told, _ = jaxsr(*command, "--at", 40, 44)
+    assert code == 0
+    assert "the 4 x 4 pixels at (40, 44) depend on 8 x 8 input pixels, from (17, 19)" in told
+    with Image.open(output) as picture:
+        assert picture.size == (2 * 48 * 10, 48 * 10)
+    assert "at (46, 46)" in jaxsr(*command)[1]  # the middle of 96 x 96
+    assert_refused([*command, "--at", 94, 0], "wanted one inside the output of 96 x 96 pixels")
+
+
 def test_evaluates_the_classical_methods_alone_and_networks_beside_them(
     weights, pictures, tmp_path
 ):
@@ -309,10 +380,12 @@ def test_evaluates_the_classical_methods_alone_and_networks_beside_them(
     report = json.loads(figures.read_text(), parse_constant=pytest.fail)
     assert set(report) == {"dataset", "scale", "definition", "methods"}
     assert (report["dataset"], report["scale"]) == (str(pictures), 2)
-    assert list(report["methods"]) == ["nearest", "bilinear", "bicubic", "lanczos", "toy"]
+    assert list(report["methods"]) == [
+        *("nearest", "bilinear", "bicubic", "lanczos", "wiener", "toy"),
+    ]
     metrics = {"psnr_y", "ssim_y", "psnr_rgb", "ssim_rgb"}
     for result in report["methods"].values():
-        assert set(result) == {"mean", "images"} and set(result["mean"]) == metrics
+        assert set(result) == {"mean", "images", "seconds"} and set(result["mean"]) == metrics
         assert set(result["images"]) == {f"{i}.png" for i in range(4)}
         for metric in metrics:
             values = [image[metric] for image in result["images"].values()]
@@ -334,7 +407,9 @@ def test_an_infinite_figure_is_null(tmp_path):
 
 def test_evaluating_at_no_scale_or_another_is_refused(weights, pictures):
     assert_refused(["evaluate", "--data", pictures], "give --scale")
-    assert_refused(["evaluate", "--data", pictures, "-w", weights, "--scale", "4"], "toy x2.*x4")
+    assert_refused(
+        ["evaluate", "--data", pictures, "-w", weights, "--scale", "4"], "toy 2, --scale 4"
+    )
 
 
 def test_version_and_help():

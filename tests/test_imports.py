@@ -11,14 +11,17 @@ import pytest
 import jaxsr
 
 PACKAGE = Path(__file__).parents[1] / "jaxsr"
-ROOMS = ("imaging", "networks", "inference", "interop", "evaluation", "training", "cli")
+ROOMS = (
+    *("imaging", "networks", "inference", "interop", "evaluation", "training"),
+    *("display", "cli"),
+)
 SOURCES = sorted(PACKAGE.rglob("*.py"))
 
 # What each room must not import: (package, the rooms that may). The interface for people is the
 # command line's alone, and images know no network.
 RESERVED = {
     "flax": ROOMS[1:],
-    "rich": ("cli",),
+    "rich": ("display", "cli"),
     "typer": ("cli",),
     "optax": ("training",),
     "orbax": ("training",),
@@ -50,7 +53,7 @@ def imports(source: str, package: str) -> Iterator[str]:
 
 def refused(source: str, room: str) -> list[str]:
     """The imports that a source of `room` may not have."""
-    package = "jaxsr" if room in ("cli", "__init__") else f"jaxsr.{room}"
+    package = "jaxsr" if room in ("display", "cli", "__init__") else f"jaxsr.{room}"
     wrong = []
     for name in imports(source, package):
         top, _, rest = name.partition(".")

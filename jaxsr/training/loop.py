@@ -12,37 +12,22 @@ import numpy as np
 from jax.experimental import multihost_utils
 from jax.sharding import Mesh
 
-from jaxsr.evaluation.evaluate import (
-    DEGRADED,
-    Example,
-    degraded,
-    evaluate,
-    read_set,
-    super_resolve,
-)
-from jaxsr.imaging.color import from_float
-from jaxsr.imaging.degrade import Bicubic
-from jaxsr.imaging.find import find_pictures
-from jaxsr.inference.sample import sample, tile
 from jaxsr.interop.load import load
 from jaxsr.networks.features import load_vgg
 from jaxsr.networks.weights import Weights, arch_spec
 from jaxsr.training import data, store
 from jaxsr.training import mesh as meshes
 from jaxsr.training.checkpoint import Checkpoints
-from jaxsr.training.config import Config, degradation, dump_config, generator
-from jaxsr.training.log import Log, picture_grid
+from jaxsr.training.config import dump_config, generator
+from jaxsr.training.log import Log
 from jaxsr.training.pictures import Pictures, scan
 from jaxsr.training.run import check_run, saved_step, write_config
+from jaxsr.training.schema import Config
 from jaxsr.training.state import TrainState, abstract_state, ema_weights, init_state
 from jaxsr.training.step import Step, make_step
+from jaxsr.training.validation import Validation
 
 Record = dict[str, Any]
-
-_sample = jax.jit(sample, static_argnames="count")
-_degraded = jax.jit(degraded, static_argnums=2)
-_super_resolve = jax.jit(super_resolve, static_argnums=2)
-_by_method = jax.jit(super_resolve, static_argnums=(0, 2))
 
 
 def train(
@@ -70,7 +55,7 @@ def train(
         turn=config.data.turn,
         ranges=config.data.ranges,
     )
-    examples = _examples(config)
+    validation = Validation(config, mesh)
     start = _start(config) if saved_step(run_dir) is None else None
     perceptual = config.loss.perceptual
     vgg = load_vgg(perceptual.weights, perceptual.features) if perceptual else None
@@ -83,19 +68,10 @@ def train(
     if meshes.first_process():
         write_config(config, run_dir)
     with contextlib.closing(Checkpoints(run_dir, keep=config.train.keep)) as checkpoints:
-        run = _Run(config, mesh, checkpoints, source, examples)
+        run = _Run(config, mesh, checkpoints, source, validation)
         run.restore(start)
         with contextlib.closing(Log(run_dir, step=run.step, every=config.train.log_every)) as log:
             yield from run.go(meshes.replicate(mesh, vgg), log)
-
-
-def _examples(config: Config) -> list[Example]:
-    arch = generator(config)
-    if not config.data.val:
-        return []
-    paths = find_pictures(config.data.val)
-    ranges = config.data.ranges
-    return read_set(paths, scale=arch.scale, channels=arch.channels, ranges=ranges)
 
 
 def _start(config: Config) -> Weights | None:
@@ -138,13 +114,10 @@ class _Run:
         mesh: Mesh,
         checkpoints: Checkpoints,
         source: data.Source,
-        examples: list[Example],
+        validation: Validation,
     ):
         self.config, self.mesh, self.checkpoints = config, mesh, checkpoints
-        self.source, self.examples = source, examples
-        self.scale = generator(config).scale
-        # Pairs come as they are; their networks are measured on what is known.
-        self.degradation = Bicubic(self.scale) if config.data.lr else degradation(config)
+        self.source, self.validation = source, validation
         self.best: Record = {}
         self.files: dict[str, Weights] = {}  # to be written beside the next checkpoint
         self.waiting = _Waiting(config.train.batch_size)
@@ -181,8 +154,8 @@ class _Run:
         )
         try:
             yield from log.write([self._record("start", steps=train.steps)])
-            if self.examples and self.step == 0:
-                yield from log.write([self._baseline()])
+            if self.validation.examples and self.step == 0:
+                yield from log.write([self._record("baseline", **self.validation.baseline())])
             preempted = False
             while self.step < train.steps and not preempted:
                 step = stages[self.step < train.pixel_steps]
@@ -211,13 +184,12 @@ class _Run:
         self.step, self.position = self.step + 1, self.position + size
         self.checkpoints.commit()
         records = [*self.waiting.swap(self.step, first, metrics), *self._report(bad)]
-        latent = getattr(generator(self.config), "latent", 0)
-        evaluates = self._due(self.config.eval.every) and bool(self.examples or latent)
+        evaluates = self._due(self.config.eval.every) and bool(self.validation)
         saves = self._due(self.config.train.save_every)
         if evaluates or saves:
             records += self.waiting.swap()
         if evaluates:
-            records.append(self._sample() if latent else self._evaluate())
+            records.append(self._evaluate())
         if saves:
             records += self._save()
         return records
@@ -245,58 +217,17 @@ class _Run:
         train = self.config.train
         return self.step % every == 0 or self.step in (train.pixel_steps, train.steps)
 
-    def _baseline(self) -> Record:
-        """What the network has to beat."""
-        return self._record("baseline", method=self._simple(), **self._measure(self._simple()))
-
-    def _simple(self) -> str:
-        """The classical method that stands beside the network."""
-        return DEGRADED if self.scale == 1 else "bicubic"
-
-    def _measure(self, method: Weights | str) -> dict[str, float]:
-        measured = evaluate(method, self.examples, degradation=self.degradation, mesh=self.mesh)
-        return measured["mean"]
-
-    def _sample(self) -> Record:
-        """Pictures of the same noise each time."""
-        weights, count = ema_weights(self.config, self.state), self.config.eval.images
-        if not count:
-            return self._record("eval")
-        key = jax.random.key(self.config.train.seed)
-        pictures = from_float(np.asarray(_sample(key, weights, count=count)), np.uint8)
-        return self._record("eval", grid=tile(pictures))
-
     def _evaluate(self) -> Record:
         weights = ema_weights(self.config, self.state)
-        mean = self._measure(weights)
-        weights = jax.device_get(weights)
-        name = self.config.eval.best
-        assert name  # resolved
+        mean = self.validation.figures(weights)
+        name, host = self.config.eval.best, jax.device_get(weights)
         # Not finite: broken weights or a copied input, and neither is a best.
-        if math.isfinite(mean[name]) and mean[name] > self.best.get("value", -math.inf):
-            self.best = {"metric": name, "value": mean[name], "step": self.step}
-            self.files["best"] = weights
-        grid = {"grid": self._grid(weights)} if self.config.eval.images else {}
-        return self._record("eval", **mean, **grid)
-
-    def _grid(self, weights: Weights) -> np.ndarray:
-        """Fixed crops in three columns: the simple method, the network, the original."""
-        scale, side = self.scale, self.config.eval.image_size
-        side = max(side - side % scale, scale)
-        shown = self.examples[: self.config.eval.images]
-        crops = [_centre(e.hr, side)[None] for e in shown]
-        small = [
-            _degraded(np.array([e.number], np.uint32), crop, self.degradation)
-            for e, crop in zip(shown, crops, strict=True)
-        ]
-        columns = {
-            self._simple(): [_by_method(self._simple(), lr, scale) for lr in small],
-            f"step {self.step}": [_super_resolve(weights, lr, scale) for lr in small],
-            "original": crops,
-        }
-        return picture_grid(
-            {title: [_shown(p[0]) for p in column] for title, column in columns.items()}
-        )
+        value = mean.get(name, math.nan) if name else math.nan
+        if math.isfinite(value) and value > self.best.get("value", -math.inf):
+            self.best = {"metric": name, "value": value, "step": self.step}
+            self.files["best"] = host
+        grid = self.validation.grid(host, title=f"step {self.step}")
+        return self._record("eval", **mean, **({} if grid is None else {"grid": grid}))
 
     def _save(self) -> list[Record]:
         """Start to save this step, once."""
@@ -344,15 +275,3 @@ class _Waiting:
         self.bad = [*self.bad, examples] if self.skipped else []
         fields = {"examples": examples, "seconds": seconds, **metrics}
         return [{"event": "step", "step": step, **fields}]
-
-
-def _centre(picture: np.ndarray, side: int) -> np.ndarray:
-    height, width = (min(side, n) for n in picture.shape[:2])
-    y, x = (picture.shape[0] - height) // 2, (picture.shape[1] - width) // 2
-    return picture[y : y + height, x : x + width]
-
-
-def _shown(picture: Any) -> np.ndarray:
-    """uint8, and of bands that are neither grey nor RGB the first three, or the first."""
-    picture = from_float(np.asarray(picture), np.uint8) if picture.dtype != np.uint8 else picture
-    return np.asarray(picture)[..., : 3 if picture.shape[-1] >= 3 else 1]

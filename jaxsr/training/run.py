@@ -4,7 +4,8 @@ from pathlib import Path
 from typing import Any
 
 from jaxsr.imaging.files import replacing
-from jaxsr.training.config import Config, dump_config, load_config
+from jaxsr.training.config import dump_config, load_config
+from jaxsr.training.schema import Config
 
 CONFIG = "config.toml"
 

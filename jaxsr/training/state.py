@@ -11,7 +11,8 @@ from jax.sharding import Mesh
 
 from jaxsr.networks.weights import Weights, init_weights
 from jaxsr.training import mesh as meshes
-from jaxsr.training.config import Config, Optim, discriminator, generator
+from jaxsr.training.config import discriminator, generator
+from jaxsr.training.schema import Config, Optim
 
 
 @flax.struct.dataclass

@@ -20,8 +20,9 @@ from jaxsr.imaging.bands import to_unit
 from jaxsr.imaging.degrade import degrade
 from jaxsr.networks.features import vgg_features
 from jaxsr.training import losses
-from jaxsr.training.config import Config, degradation, discriminator, generator
+from jaxsr.training.config import degradation, discriminator, generator
 from jaxsr.training.mesh import AXIS
+from jaxsr.training.schema import Config
 from jaxsr.training.state import Net, TrainState, optimiser, schedule
 
 # One fold of an example's key for each use of randomness; a number, once given, keeps its meaning.

@@ -9,13 +9,11 @@ import pytest
 from flax.traverse_util import flatten_dict, unflatten_dict
 from PIL import Image
 
+from jaxsr.evaluation.compare import common_input, compare, learn
 from jaxsr.evaluation.evaluate import (
     Example,
     classical_methods,
-    common_input,
-    compare,
     evaluate,
-    learn,
     metric_names,
     read_set,
 )

@@ -14,7 +14,6 @@ from jaxsr.imaging.degrade import Bicubic
 from jaxsr.networks.discriminators import UNetDiscriminatorSN
 from jaxsr.networks.generators import SRVGGNetCompact
 from jaxsr.training.config import (
-    Config,
     degradation,
     discriminator,
     dump_config,
@@ -22,6 +21,7 @@ from jaxsr.training.config import (
     load_config,
     make_config,
 )
+from jaxsr.training.schema import Config
 
 CONFIGS = sorted((Path(__file__).parents[2] / "configs").glob("*.toml"))
 

@@ -10,7 +10,9 @@ from PIL import Image
 from toy_run import GAN, PIXEL, merged, records, tensors, waves
 
 from jaxsr.evaluation.evaluate import evaluate, read_set
+from jaxsr.imaging.degrade import Bicubic
 from jaxsr.imaging.find import find_pictures
+from jaxsr.interop.load import load_given
 from jaxsr.networks.weights import init_weights, read_metadata, save_weights
 from jaxsr.training import mesh as meshes
 from jaxsr.training.checkpoint import Checkpoints
@@ -309,11 +311,73 @@ def test_eight_devices_evaluate_as_one(pictures):
     weights = init_weights(jax.random.key(0), generator(pixel_config(pictures)))
     examples = read_set(find_pictures(str(pictures)), scale=2)
     one, eight = (
-        evaluate(weights, examples, scale=2, mesh=meshes.make_mesh(devices=n)) for n in (1, 8)
+        evaluate(weights, examples, degradation=Bicubic(2), mesh=meshes.make_mesh(devices=n))
+        for n in (1, 8)
     )
     assert list(one["images"]) == list(eight["images"]) == [f"{i}.png" for i in range(4)]
     for name, figures in one["images"].items():
         assert eight["images"][name] == pytest.approx(figures, abs=1e-4)
+
+
+DCGAN = {
+    "generator": {"name": "dcgan", "size": 8, "latent": 3, "num_features": 2},
+    "discriminator": {"name": "strided", "features": [2]},
+    "loss": {"adversarial": {"weight": 1.0}},
+    "data": {"crop": 8},
+    "train": {"steps": 4, "batch_size": 8, "log_every": 1, "save_every": 2},
+    "eval": {"every": 2, "images": 5},
+}
+
+
+def test_noise_to_image_shows_pictures_and_goes_on_exactly(pictures, tmp_path):
+    """The noise of a step is that of its examples' numbers, so a resumed run draws the same."""
+    config = make_config(merged(DCGAN, {"data": {"train": str(pictures)}}))
+    told = list(train(config, tmp_path / "whole"))
+    assert [r["event"] for r in told if r["event"] != "step"] == [
+        *("data", "start", "eval", "save", "eval", "save", "end"),
+    ]
+    assert not any(name.startswith("psnr") for r in told for name in r)
+    grids = [r["grid"] for r in told if r["event"] == "eval"]
+    assert grids[0].shape == (2 * 8 + 2, 3 * 8 + 4, 3)
+    assert np.any(grids[0] != grids[1])
+    assert {p.name for p in (tmp_path / "whole" / "images").iterdir()} == {
+        *("0000002.png", "0000004.png")
+    }
+    stop_at(train(config, tmp_path / "parts"), "save", 2)
+    list(train(config, tmp_path / "parts"))
+    assert_same(last_state(config, tmp_path / "whole"), last_state(config, tmp_path / "parts"))
+
+
+def test_restoring_is_measured_beside_what_was_given(pictures, tmp_path):
+    sections = {
+        "generator": {"scale": 1},
+        "degrade": {"kind": "noise", "sigma": [20, 30]},
+        "data": {"val": str(pictures)},
+        "train": {"steps": 1},
+    }
+    told = list(train(pixel_config(pictures, **sections), tmp_path / "run"))
+    [base] = [r for r in told if r["event"] == "baseline"]
+    assert base["method"] == "degraded" and 18 < base["psnr_rgb"] < 24
+    [result] = [r for r in told if r["event"] == "eval"]
+    assert abs(result["psnr_rgb"] - base["psnr_rgb"]) < 6  # a nearest-neighbour base at scale 1
+    assert load_given(tmp_path / "run").degrade["steps"][0]["op"] == "noise"
+
+
+def test_bands_train_from_arrays(tmp_path):
+    rng = np.random.default_rng(0)
+    for i in range(3):
+        np.save(tmp_path / f"{i}.npy", rng.integers(0, 4096, (40, 44, 6), np.uint16))
+    sections = {
+        "generator": {"channels": 6},
+        "data": {"val": str(tmp_path), "ranges": [[0, 4096]]},
+        "train": {"steps": 1},
+    }
+    told = list(train(pixel_config(tmp_path, **sections), tmp_path / "run"))
+    [base], [result] = ([r for r in told if r["event"] == e] for e in ("baseline", "eval"))
+    assert 0 < base["psnr"] < 30 and 0 < result["psnr"] < 30 and "psnr_y" not in result
+    assert result["grid"].shape[-1] == 3
+    assert told[-1]["best"]["metric"] == "psnr"
+    assert load_given(tmp_path / "run").ranges == ((0.0, 4096.0),)
 
 
 def test_a_network_overfits_and_then_plays_the_game(pictures, tmp_path):
@@ -331,7 +395,8 @@ def test_a_network_overfits_and_then_plays_the_game(pictures, tmp_path):
     )
     told = list(train(config, tmp_path / "run", mesh=meshes.make_mesh(devices=1)))
     pixel = next(r for r in told if r["event"] == "eval")
-    bicubic = evaluate("bicubic", read_set(find_pictures(str(pictures)), scale=2), scale=2)
+    examples = read_set(find_pictures(str(pictures)), scale=2)
+    bicubic = evaluate("bicubic", examples, degradation=Bicubic(2))
     assert pixel["step"] == 150
     assert pixel["psnr_y"] > bicubic["mean"]["psnr_y"] + 0.3
     game = [r for r in told if r["event"] == "step" and "d_loss" in r]

@@ -7,12 +7,13 @@ import pytest
 from toy import PIXEL, toy_config
 
 from jaxsr.networks.weights import init_weights
-from jaxsr.training.config import Optim, generator
+from jaxsr.training.config import generator
 from jaxsr.training.mesh import make_mesh
+from jaxsr.training.schema import Optim
 from jaxsr.training.state import abstract_state, ema_weights, init_state, optimiser, schedule
 
 RATE, STEPS = 2e-3, 100
-TINY = {"name": "compact", "scale": 1, "num_features": 2, "num_convs": 1}
+TINY = {"name": "compact", "scale": 2, "num_features": 2, "num_convs": 1}
 
 
 def rates(steps, **optim) -> np.ndarray:

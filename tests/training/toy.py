@@ -4,7 +4,8 @@ import jax
 import numpy as np
 
 from jaxsr.training import mesh as meshes
-from jaxsr.training.config import Config, make_config
+from jaxsr.training.config import make_config
+from jaxsr.training.schema import Config
 from jaxsr.training.state import TrainState, init_state
 from jaxsr.training.step import make_step
 

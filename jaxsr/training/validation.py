@@ -1,0 +1,96 @@
+"""What is measured and shown of the averaged weights in the course of a run."""
+
+from typing import Any
+
+import jax
+import numpy as np
+from jax.sharding import Mesh
+
+from jaxsr.evaluation.evaluate import DEGRADED, degraded, evaluate, read_set, super_resolve
+from jaxsr.imaging.color import from_float
+from jaxsr.imaging.degrade import Bicubic
+from jaxsr.imaging.find import find_pictures
+from jaxsr.inference.sample import sample, tile
+from jaxsr.networks.weights import Weights
+from jaxsr.training.config import degradation, generator
+from jaxsr.training.log import picture_grid
+from jaxsr.training.schema import Config
+
+_sample = jax.jit(sample, static_argnames="count")
+_degraded = jax.jit(degraded, static_argnums=2)
+_by_weights = jax.jit(super_resolve, static_argnums=2)
+_by_name = jax.jit(super_resolve, static_argnums=(0, 2))
+
+
+class Validation:
+    """The test set `data.val` of a run, false where there is nothing to measure or show.
+
+    Of noise to image there are no figures, only pictures of the same noise each time.
+    """
+
+    def __init__(self, config: Config, mesh: Mesh):
+        arch, data = generator(config), config.data
+        self._config, self._mesh, self._scale = config, mesh, arch.scale
+        self._latent = getattr(arch, "latent", 0)
+        # Pairs come as they are; their networks are measured on what is known.
+        self._degradation = Bicubic(arch.scale) if data.lr else degradation(config)
+        # What stands beside the network, and has to be beaten.
+        self._simple = DEGRADED if arch.scale == 1 else "bicubic"
+        paths = find_pictures(data.val) if data.val else []
+        self.examples = read_set(
+            paths, scale=arch.scale, channels=arch.channels, ranges=data.ranges
+        )
+
+    def __bool__(self) -> bool:
+        return bool(self.examples or self._latent)
+
+    def baseline(self) -> dict[str, Any]:
+        """The figures of the method without a network, and its name."""
+        return {"method": self._simple, **self.figures(self._simple)}
+
+    def figures(self, method: Weights | str) -> dict[str, float]:
+        """Mean over the test set of each metric; {} without one."""
+        if not self.examples:
+            return {}
+        result = evaluate(method, self.examples, degradation=self._degradation, mesh=self._mesh)
+        return result["mean"]
+
+    def grid(self, weights: Weights, *, title: str) -> np.ndarray | None:
+        """Pictures of noise; or fixed crops in columns: the simple method, the network, the HR."""
+        if not self._config.eval.images:
+            return None
+        return self._samples(weights) if self._latent else self._crops(weights, title)
+
+    def _samples(self, weights: Weights) -> np.ndarray:
+        key = jax.random.key(self._config.train.seed)
+        pictures = _sample(key, weights, count=self._config.eval.images)
+        return tile(from_float(np.asarray(pictures), np.uint8))
+
+    def _crops(self, weights: Weights, title: str) -> np.ndarray:
+        scale, side = self._scale, self._config.eval.image_size
+        side = max(side - side % scale, scale)
+        shown = self.examples[: self._config.eval.images]
+        crops = [_centre(e.hr, side)[None] for e in shown]
+        small = [
+            _degraded(np.array([e.number], np.uint32), crop, self._degradation)
+            for e, crop in zip(shown, crops, strict=True)
+        ]
+        columns = {
+            self._simple: [_by_name(self._simple, lr, scale) for lr in small],
+            title: [_by_weights(weights, lr, scale) for lr in small],
+            "original": crops,
+        }
+        return picture_grid({name: [_shown(p[0]) for p in c] for name, c in columns.items()})
+
+
+def _centre(picture: np.ndarray, side: int) -> np.ndarray:
+    height, width = (min(side, n) for n in picture.shape[:2])
+    y, x = (picture.shape[0] - height) // 2, (picture.shape[1] - width) // 2
+    return picture[y : y + height, x : x + width]
+
+
+def _shown(picture: Any) -> np.ndarray:
+    """uint8, and of bands that are neither grey nor RGB the first three, or the first."""
+    picture = np.asarray(picture)
+    picture = picture if picture.dtype == np.uint8 else from_float(picture, np.uint8)
+    return picture[..., : 3 if picture.shape[-1] >= 3 else 1]
