@@ -22,7 +22,11 @@ TOY = {
     "restore": {"num_features": 4},
     "dcgan": {"num_features": 4, "size": 16, "latent": 5},
 }
-SCALES = [(name, scale) for name, cls in GENERATORS.items() for scale in cls.scales]
+SCALES = [
+    pytest.param(name, scale, marks=[pytest.mark.slow] if scale in (3, 8) else [])
+    for name, cls in GENERATORS.items()
+    for scale in cls.scales
+]
 OF_PICTURES = [name for name in GENERATORS if name != "dcgan"]
 NORMED = ["srresnet", "concat", "restore", "dcgan"]
 

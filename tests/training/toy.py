@@ -26,7 +26,8 @@ def toy_config(
         "train": {"steps": 10, "batch_size": 8} | train,
     }
     if "adversarial" in loss:
-        tree["discriminator"] = {"name": discriminator or "unet", "num_features": 2}
+        by_name = {"name": discriminator or "unet", "num_features": 2}
+        tree["discriminator"] = discriminator if isinstance(discriminator, dict) else by_name
     return make_config(tree)
 
 
