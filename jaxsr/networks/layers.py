@@ -22,9 +22,14 @@ def uniform_init(key: Array, shape: Sequence[int], fan_in: int) -> Array:
     return jax.random.uniform(key, shape, jnp.float32, -bound, bound)
 
 
+def he_init(key: Array, shape: Sequence[int], fan_in: int) -> Array:
+    """Kaiming normal (He et al. 2015, equation 10): signals keep their size through ReLUs."""
+    return (2.0 / fan_in) ** 0.5 * jax.random.normal(key, shape, jnp.float32)
+
+
 def scaled_normal_init(key: Array, shape: Sequence[int], fan_in: int) -> Array:
     """ESRGAN's kernels: Kaiming normal, a tenth as large, so that residual branches start small."""
-    return 0.1 * (2.0 / fan_in) ** 0.5 * jax.random.normal(key, shape, jnp.float32)
+    return 0.1 * he_init(key, shape, fan_in)
 
 
 def dcgan_init(key: Array, shape: Sequence[int], fan_in: int) -> Array:
@@ -42,6 +47,7 @@ def zeros_init(key: Array, shape: Sequence[int], fan_in: int) -> Array:
 # name -> (kernel, bias)
 INITS: dict[str, tuple[Callable[..., Array], Callable[..., Array]]] = {
     "torch": (uniform_init, uniform_init),
+    "he": (he_init, zeros_init),
     "scaled": (scaled_normal_init, zeros_init),
     "dcgan": (dcgan_init, zeros_init),
 }
@@ -132,7 +138,8 @@ class ConvTranspose(nn.Module):
     @nn.compact
     def __call__(self, x: Array) -> Array:
         kernel_init, bias_init = INITS[self.initial]
-        fan_in = 4 * 4 * self.features  # PyTorch counts the outputs here
+        # PyTorch counts all taps and the outputs; an output sees a quarter of the taps.
+        fan_in = 4 * 4 * self.features if self.initial == "torch" else 4 * x.shape[-1]
         kernel = self.param("kernel", kernel_init, (4, 4, x.shape[-1], self.features), fan_in)
         y = _convolve_phases(x.astype(self.dtype), kernel.astype(self.dtype))
         if self.use_bias:

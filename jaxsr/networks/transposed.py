@@ -47,17 +47,21 @@ class EncDecNet(nn.Module):
         del train
         require_pictures(x, self.channels)
         height, width = x.shape[1:3]
+        # Through so many layers without a skip, PyTorch's smaller kernels start with no signal.
+        conv = partial(Conv, initial="he", dtype=self.dtype)
+        deconv = partial(ConvTranspose, initial="he", dtype=self.dtype)
         # Any size: the picture is reflected at the bottom and the right to what the poolings
         # divide, and what grows out of the reflection is cropped away.
         y = pad_to_multiple(x, 2**self.num_pools)
         for i in range(self.num_pools):
             features = 2**i * self.num_features
-            y = max_pool(relu(Conv(features, dtype=self.dtype, name=f"conv{i + 1}")(y)))
+            y = max_pool(relu(conv(features, name=f"conv{i + 1}")(y)))
         doublings = self.num_pools + self.scales.index(self.scale)
         for i in range(doublings - 1):
             features = max(1, 2 ** (self.num_pools - 1) * self.num_features // 2**i)
-            y = relu(ConvTranspose(features, dtype=self.dtype, name=f"deconv{i + 1}")(y))
-        y = ConvTranspose(self.channels, name="deconv_last")(y.astype(jnp.float32))
+            y = relu(deconv(features, name=f"deconv{i + 1}")(y))
+        last = ConvTranspose(self.channels, initial="scaled", name="deconv_last")
+        y = last(y.astype(jnp.float32))
         y = crop(y, height * self.scale, width * self.scale)
         return y + upsample_bilinear(x.astype(jnp.float32), self.scale)
 
