@@ -5,19 +5,21 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from jaxsr.inference.sample import sample
+    from jaxsr.inference.tiled import upscale_tiled
     from jaxsr.inference.upscale import upscale
     from jaxsr.interop.load import load
     from jaxsr.networks.weights import Weights
 
 __version__ = "0.1.0"
 
-__all__ = ["Weights", "__version__", "load", "sample", "upscale"]
+__all__ = ["Weights", "__version__", "load", "sample", "upscale", "upscale_tiled"]
 
 _HOMES = {
     "Weights": "jaxsr.networks.weights",
     "load": "jaxsr.interop.load",
     "sample": "jaxsr.inference.sample",
     "upscale": "jaxsr.inference.upscale",
+    "upscale_tiled": "jaxsr.inference.tiled",
 }
 
 

@@ -1,11 +1,13 @@
 """What a person sees of a run as it goes: its records as lines and a bar."""
 
+import time
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import rich.progress
 from rich.console import Console
+from rich.table import Table
 
 
 class Display:
@@ -72,6 +74,60 @@ class Display:
             self._out.print(f"{stage} {count}  {fields['rate']}  {left} left  {fields['losses']}")
         if due:
             self._seconds = []
+
+
+class JobDisplay:
+    """Renders the records of a job: a bar in a terminal, a line for each picture that was made."""
+
+    def __init__(self, out: Console, count: int):
+        self._out, self._start, self._records = out, time.monotonic(), []
+        columns = [
+            rich.progress.TextColumn(f"{{task.{each}}}") for each in ("description", "fields[rate]")
+        ]
+        bar, left = rich.progress.BarColumn(), rich.progress.TimeRemainingColumn()
+        counted = rich.progress.MofNCompleteColumn()
+        self._progress = rich.progress.Progress(
+            columns[0], counted, bar, columns[1], left, console=out
+        )
+        self._task = self._progress.add_task("upscaling", total=count, rate="")
+
+    def __enter__(self):
+        self._progress.start()
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        self._progress.stop()
+
+    @property
+    def failed(self) -> int:
+        """How many pictures failed."""
+        return self._count("failed")
+
+    def show(self, record: dict[str, Any]) -> None:
+        """Print what became of a picture, and move the bar."""
+        self._records.append(record)
+        self._progress.update(self._task, advance=1, rate=self._rate())
+        if record["status"] == "done":
+            notes = "".join(f"; {note}" for note in record["notes"])
+            self._out.print(f"{record['output']}  {record['seconds']:.1f} s{notes}")
+
+    def summary(self) -> None:
+        """Print how the job went, where it was one of several pictures."""
+        if len(self._records) < 2:
+            return
+        table = Table("pictures", "", title=self._rate())
+        for status in ("done", "skipped", "failed"):
+            table.add_row(status, str(self._count(status)))
+        self._out.print(table)
+
+    def _count(self, status: str) -> int:
+        return sum(record["status"] == status for record in self._records)
+
+    def _rate(self) -> str:
+        seconds = max(time.monotonic() - self._start, 1e-9)
+        read = sum(record["input_pixels"] for record in self._records) / 1e6
+        made = sum(bool(record["input_pixels"]) for record in self._records)
+        return f"{made / seconds:.3g} pictures/s, {read / seconds:.3g} megapixels/s"
 
 
 def _line(record: dict[str, Any], run: Path) -> str:

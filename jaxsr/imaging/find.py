@@ -47,7 +47,7 @@ def find(source: Sources) -> list[Found]:
     return found
 
 
-def other_files(source: Sources) -> int:
+def other_files(source: Sources, *, recursive: bool = True) -> int:
     """Count the files in the folders of a source that `find` passes by, the hidden not."""
     folders = (Path(os.path.expanduser(one)) for one in listed(source))
     return sum(
@@ -56,7 +56,7 @@ def other_files(source: Sources) -> int:
         and not path.name.startswith(".")
         for folder in folders
         if folder.is_dir()
-        for path in folder.rglob("*")
+        for path in folder.glob("**/*" if recursive else "*")
     )
 
 

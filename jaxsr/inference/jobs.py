@@ -1,165 +1,179 @@
 """Folders of pictures through a network: a generator of records, one for each picture."""
 
+import os
+import re
 import time
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-import jax
 import numpy as np
 
-from jaxsr.imaging import classical, color, files
-from jaxsr.imaging.bands import Ranges, from_unit, to_unit
-from jaxsr.imaging.find import find
-from jaxsr.imaging.resize import resize
-from jaxsr.inference.upscale import upscale
-from jaxsr.networks.weights import Weights
+from jaxsr.imaging import files
+from jaxsr.imaging.frames import open_frames, write_frames
+from jaxsr.imaging.modes import convert
+from jaxsr.imaging.picture import Picture
+from jaxsr.imaging.strips import is_large
+from jaxsr.inference.manifest import Manifest, Stamp, stamp
+from jaxsr.inference.picture import upscale_frames
+from jaxsr.inference.pipeline import FAILURES, Ask, Enlarge, Task, overlap, sentence
+from jaxsr.inference.plan import Item, Plan
+
+# Makes a file of another by itself; returns pixels read, pixels written and notes.
+ByStrips = Callable[[Path, Path], tuple[int, int, Sequence[str]]]
 
 
-class Item(NamedTuple):
-    """One picture of a job."""
+class Asked:
+    """What enlarges for one picture, with the figures of its record."""
 
-    source: Path
-    target: Path
+    def __init__(self, ask: Ask):
+        self._ask = ask
+        self.input_pixels = self.output_pixels = 0
+        self.idle, self.notes = 0.0, []
+
+    def __call__(self, pixels: np.ndarray) -> np.ndarray:
+        start = time.monotonic()
+        made = self._ask(pixels)
+        self.idle += time.monotonic() - start - made.seconds
+        self.count(pixels[..., 0].size, made.pixels[..., 0].size, made.notes)
+        return made.pixels
+
+    def count(self, read: int, written: int, notes: Sequence[str]) -> None:
+        """Add to the figures."""
+        self.input_pixels += read
+        self.output_pixels += written
+        self.notes += [note for note in notes if note not in self.notes]
 
 
-def plan(inputs: Sequence[str | Path], output: Path) -> list[Item]:
-    """Where each input goes: `output` is a file for one picture, otherwise a folder.
+# How one file is made of another, given what enlarges [H, W, C].
+Make = Callable[[Path, Path, Asked], object]
 
-    Inputs are what `find` takes; folders are searched recursively and keep their structure. Raises
-    ValueError for a missing input, a folder without pictures, two inputs with one output, an output
-    that would overwrite an input, and one that can be neither file nor folder.
+
+def upscale_file(
+    source: Path,
+    target: Path,
+    enlarge: Asked,
+    *,
+    channels: int | None = None,
+    prepare: Callable[[Picture], Picture] = convert,
+    quality: int = 95,
+    by_strips: ByStrips | None = None,
+) -> None:
+    """Read, enlarge and write one picture with all its frames.
+
+    `channels` are those that `enlarge` takes, any where None. `prepare` goes before: `convert` with
+    what is asked for. A TIFF too large to be taken whole goes `by_strips`, where that is given.
     """
-    found = find(inputs)
-    one = len(inputs) == len(found) == 1 and not Path(inputs[0]).is_dir()
-    if one and output.suffix and not output.is_dir():
-        if output.suffix.lower() not in files.EXTENSIONS:
-            raise ValueError(
-                f"{output} has no known extension; use one of {', '.join(files.EXTENSIONS)}, "
-                "or name a folder that exists"
-            )
-        items = [Item(found[0].path, output)]
-    else:
-        if output.is_file() or output.suffix.lower() in files.EXTENSIONS and not output.is_dir():
-            raise ValueError(
-                f"{output} is a file or named like one, while the input is not one picture; name a "
-                "folder for the upscaled pictures"
-            )
-        items = [Item(path, output / f"{name}{path.suffix}") for _, name, path in found]
-    _check(items)
-    return items
-
-
-def _check(items: Sequence[Item]) -> None:
-    sources = {item.source.resolve() for item in items}
-    targets: dict[Path, Path] = {}
-    for source, target in items:
-        resolved = target.resolve()
-        if resolved in sources:
-            raise ValueError(f"{target} would overwrite an input; name another output")
-        if resolved in targets:
-            raise ValueError(
-                f"{source} and {targets[resolved]} would both become {target}; "
-                "upscale them into different folders"
-            )
-        targets[resolved] = source
-
-
-# Pixels [H, W, C] to enlarged pixels of their dtype.
-Enlarge = Callable[[np.ndarray], np.ndarray]
-
-
-def by_network(weights: Weights, *, ranges: Ranges = ()) -> Enlarge:
-    """Enlarge by a network, whose 0 and 1 are the `ranges` of the bands."""
-    network = jax.jit(upscale)
-
-    def enlarge(pixels: np.ndarray) -> np.ndarray:
-        sr = np.asarray(network(weights, to_unit(pixels, ranges)))
-        return from_unit(sr, ranges, pixels.dtype)
-
-    return enlarge
-
-
-def by_method(method: str, *, scale: int) -> Enlarge:
-    """Enlarge by a classical method, which takes any channels and needs no ranges."""
-    if method not in classical.CLASSICAL:
-        raise ValueError(f"method: got {method}, wanted one of {', '.join(classical.CLASSICAL)}")
-
-    def enlarge(pixels: np.ndarray) -> np.ndarray:
-        sr = classical.enlarge(color.to_float(pixels), scale, method=method)
-        return color.from_float(np.asarray(sr), pixels.dtype)
-
-    return enlarge
+    if by_strips and is_large(source):
+        enlarge.count(*by_strips(source, target))
+        return
+    with open_frames(source) as frames:
+        prepared = (frame._replace(picture=prepare(frame.picture)) for frame in frames)
+        upscaled = upscale_frames(enlarge, prepared, channels=channels)
+        write_frames(target, upscaled, plays=frames.plays, quality=quality)
 
 
 def run_job(
-    enlarge: Enlarge, items: Sequence[Item], *, channels: int | None = None
+    enlarge: Enlarge,
+    job: Plan,
+    *,
+    make: Make = upscale_file,
+    digest: str = "",
+    fresh: bool = False,
+    batch: int = 1,
 ) -> Iterator[dict[str, Any]]:
-    """Upscale each item and yield `{input, output, seconds, error}`; `error` is None on success.
+    """Upscale each picture of a plan and yield a record of it, in their order.
 
-    `channels` are those that `enlarge` takes, any where None.
+    A record holds `input` and `output` (paths), `status` ("done", "skipped" or "failed"), `error`
+    (a sentence that names the files, else None), `seconds` (of its own work, without waiting for
+    other pictures), `input_pixels` and `output_pixels` (what was enlarged, all frames together) and
+    `notes` (what `enlarge` had to say).
+
+    `make` reads and writes, in threads; `enlarge` runs in the calling thread, for pictures of equal
+    shape in batches of up to `batch`, which pays on accelerators. What the plan's manifest holds as
+    done of the same input with the same `digest` (of weights and options) is skipped, unless
+    `fresh`. A picture that fails does not stop the others. Closing the generator leaves nothing
+    half-written: the same job goes on from there. ValueError where the manifest cannot be written.
     """
-    for source, target in items:
-        start = time.monotonic()
-        error = None
+    manifest = Manifest(job.manifest, digest) if job.manifest else None
+    try:
+        _sweep(job.items)
+        tasks = (_task(item, make, manifest, fresh=fresh) for item in job.items)
+        yield from overlap(tasks, enlarge, batch=batch)
+    finally:
+        if manifest:
+            manifest.close()
+
+
+def _task(item: Item, make: Make, manifest: Manifest | None, *, fresh: bool) -> Task:
+    before = stamp(item.source)
+    if manifest and not fresh and item.target.exists() and manifest.holds(item.name, before):
+        return Task(0, lambda _: _record(item, "skipped"))
+    try:
+        pixels = _pixels(item.source)
+    except FAILURES:
+        pixels = 0  # reading it will say what is wrong
+    return Task(pixels, partial(_upscale, item, make, manifest, before))
+
+
+def _pixels(path: Path) -> int:
+    """How many a file holds, all frames together, by what stands before them."""
+    header = files.header(path)
+    with open_frames(path) as frames:
+        return frames.count * header.height * header.width
+
+
+def _upscale(
+    item: Item, make: Make, manifest: Manifest | None, before: Stamp, ask: Ask
+) -> dict[str, Any]:
+    """Make one picture, record it, and return its record."""
+    start, asked = time.monotonic(), Asked(ask)
+    status, error = "done", None
+    try:
+        item.target.parent.mkdir(parents=True, exist_ok=True)
+        make(item.source, item.target, asked)
+    except FAILURES as problem:
+        status, error = "failed", _blame(item, problem)
+    seconds = time.monotonic() - start - asked.idle
+    if manifest:
         try:
-            picture = upscale_picture(enlarge, files.read(source), channels=channels)
-            target.parent.mkdir(parents=True, exist_ok=True)
-            files.write(target, picture)
-        # This file's fault, or it was too large for the device: the others go on.
-        except (ValueError, OSError, jax.errors.JaxRuntimeError) as problem:
-            error = f"{source} -> {target}: {str(problem).splitlines()[0]}"
-        seconds = time.monotonic() - start
-        yield {"input": str(source), "output": str(target), "seconds": seconds, "error": error}
+            manifest.append(item.name, before, status=status, error=error, seconds=seconds)
+        except OSError as problem:
+            status, error = "failed", error or _blame(item, problem)
+    return _record(item, status, error=error, seconds=seconds, asked=asked)
 
 
-def upscale_picture(
-    enlarge: Enlarge, picture: files.Picture, *, channels: int | None
-) -> files.Picture:
-    """The picture with its pixels enlarged; alpha is enlarged bicubically.
-
-    Grey stays grey also through an RGB network; a grey network makes an RGB picture grey, as it was
-    trained.
-    """
-    pixels, alpha = picture.pixels, picture.alpha
-    if alpha is not None:
-        pixels = fill_transparent(pixels, alpha)
-    if channels == 1 and pixels.shape[-1] == 3:
-        pixels = color.grey(pixels)
-    grey = pixels.shape[-1] == 1 and channels == 3
-    sr = enlarge(pixels.repeat(3, axis=-1) if grey else pixels)
-    if grey:
-        sr = color.from_float(color.to_float(sr).mean(axis=-1, keepdims=True), pixels.dtype)
-    if alpha is not None:
-        alpha = color.from_float(
-            resize(color.to_float(alpha), sr.shape[:2], method="bicubic"), alpha.dtype
-        )
-    return files.Picture(sr, alpha, picture.icc, picture.exif)
+def _record(
+    item: Item,
+    status: str,
+    *,
+    error: str | None = None,
+    seconds: float = 0.0,
+    asked: Asked | None = None,
+) -> dict[str, Any]:
+    return {
+        "input": str(item.source),
+        "output": str(item.target),
+        "status": status,
+        "error": error,
+        "seconds": seconds,
+        "input_pixels": asked.input_pixels if asked else 0,
+        "output_pixels": asked.output_pixels if asked else 0,
+        "notes": asked.notes if asked else [],
+    }
 
 
-def fill_transparent(pixels: np.ndarray, alpha: np.ndarray) -> np.ndarray:
-    """Replace what lies under full transparency by the colours around it, lest it bleed out.
-
-    Colours are averaged with alpha as weight over ever larger squares, and each transparent pixel
-    takes the smallest square that holds something visible.
-    """
-    weight = color.to_float(alpha).astype(np.float64)
-    filled, missing = color.to_float(pixels).astype(np.float64) * (alpha > 0), alpha[..., 0] == 0
-    if missing.all():
-        return np.zeros_like(pixels)
-    colour, factor = filled * weight, 1
-    while missing.any():
-        colour, weight, factor = _halve(colour), _halve(weight), factor * 2
-        y, x = (np.arange(n) // factor for n in pixels.shape[:2])
-        share = weight[y][:, x]
-        seen = missing & (share[..., 0] > 0)
-        filled[seen] = colour[y][:, x][seen] / share[seen]
-        missing &= ~seen
-    return np.where(alpha > 0, pixels, color.from_float(filled, pixels.dtype))
+def _blame(item: Item, error: BaseException) -> str:
+    return f"{item.source} -> {item.target}: {sentence(error)}"
 
 
-def _halve(image: np.ndarray) -> np.ndarray:
-    """Sums of 2 x 2 squares; an odd side is filled up with zeros."""
-    height, width = image.shape[:2]
-    image = np.pad(image, ((0, height % 2), (0, width % 2), (0, 0)))
-    return image[::2, ::2] + image[1::2, ::2] + image[::2, 1::2] + image[1::2, 1::2]
+def _sweep(items: Sequence[Item]) -> None:
+    """Remove what killed jobs have left half-written of these outputs."""
+    targets = {item.target for item in items}
+    for folder in {target.parent for target in targets}:
+        if folder.is_dir():
+            for entry in os.scandir(folder):
+                part = re.fullmatch(r"\.(.+)\.\d+\.part", entry.name)
+                if part and folder / part[1] in targets:
+                    os.unlink(entry.path)

@@ -1,11 +1,13 @@
 """The layers that every network here is built from: pictures and feature maps are [N, H, W, C].
 
+Those of generators take arrays and `Rows` alike.
+
 Conventions are PyTorch's, since that is where published weights come from: zero padding on both
 sides, pixel shuffle with the channel outermost. Kernels are HWIO. Parameters are float32; `dtype`
 is what the layer computes in.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -15,47 +17,25 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-
-def uniform_init(key: Array, shape: Sequence[int], fan_in: int) -> Array:
-    """PyTorch's default for kernels and biases: uniform in +-1/sqrt(fan_in)."""
-    bound = fan_in**-0.5
-    return jax.random.uniform(key, shape, jnp.float32, -bound, bound)
+from jaxsr.networks.inits import INITS
+from jaxsr.networks.rows import Map, Rows, carry, enlarged, framed, pointwise
 
 
-def he_init(key: Array, shape: Sequence[int], fan_in: int) -> Array:
-    """Kaiming normal (He et al. 2015, equation 10): signals keep their size through ReLUs."""
-    return (2.0 / fan_in) ** 0.5 * jax.random.normal(key, shape, jnp.float32)
+def convolve(
+    x: Array,
+    kernel: Array,
+    *,
+    stride: int = 1,
+    pad_rows: bool = True,
+    dtype: Any = jnp.float32,
+) -> Array:
+    """Convolve `x` with an HWIO `kernel`, (k - 1) // 2 zeros on every side, in `dtype`.
 
-
-def scaled_normal_init(key: Array, shape: Sequence[int], fan_in: int) -> Array:
-    """ESRGAN's kernels: Kaiming normal, a tenth as large, so that residual branches start small."""
-    return 0.1 * he_init(key, shape, fan_in)
-
-
-def dcgan_init(key: Array, shape: Sequence[int], fan_in: int) -> Array:
-    """DCGAN's kernels (Radford et al. 2016, section 3): normal, of standard deviation 0.02."""
-    del fan_in
-    return 0.02 * jax.random.normal(key, shape, jnp.float32)
-
-
-def zeros_init(key: Array, shape: Sequence[int], fan_in: int) -> Array:
-    """Zeros, for biases."""
-    del key, fan_in
-    return jnp.zeros(shape, jnp.float32)
-
-
-# name -> (kernel, bias)
-INITS: dict[str, tuple[Callable[..., Array], Callable[..., Array]]] = {
-    "torch": (uniform_init, uniform_init),
-    "he": (he_init, zeros_init),
-    "scaled": (scaled_normal_init, zeros_init),
-    "dcgan": (dcgan_init, zeros_init),
-}
-
-
-def convolve(x: Array, kernel: Array, *, stride: int = 1, dtype: Any = jnp.float32) -> Array:
-    """Convolve `x` with an HWIO `kernel`, (k - 1) // 2 zeros on every side, in `dtype`."""
+    Without `pad_rows` there are none above and below.
+    """
     pads = [((k - 1) // 2, (k - 1) // 2) for k in kernel.shape[:2]]
+    if not pad_rows:
+        pads[0] = (0, 0)
     return jax.lax.conv_general_dilated(
         x.astype(dtype),
         kernel.astype(dtype),
@@ -65,7 +45,7 @@ def convolve(x: Array, kernel: Array, *, stride: int = 1, dtype: Any = jnp.float
     )
 
 
-def per_channel(vector: Array, x: Array) -> Array:
+def per_channel(vector: Array, x: Array | Rows) -> Array:
     """Reshape [C] so that it meets the last axis of `x` without implicit rank promotion."""
     return vector.astype(x.dtype).reshape((1,) * (x.ndim - 1) + (-1,))
 
@@ -73,7 +53,7 @@ def per_channel(vector: Array, x: Array) -> Array:
 class Conv(nn.Module):
     """A convolution whose padding keeps the size (k odd) or halves it (k 4, stride 2).
 
-    With k 4 and stride 1 it takes one off.
+    With k 4 and stride 1 it takes one off. Rows need one that keeps the size.
     """
 
     features: int
@@ -84,15 +64,23 @@ class Conv(nn.Module):
     dtype: Any = jnp.float32
 
     @nn.compact
-    def __call__(self, x: Array) -> Array:
+    def __call__(self, x: Map) -> Map:
         kernel_init, bias_init = INITS[self.initial]
         fan_in = self.kernel_size**2 * x.shape[-1]
         shape = (self.kernel_size, self.kernel_size, x.shape[-1], self.features)
         kernel = self.param("kernel", kernel_init, shape, fan_in)
-        y = convolve(x, kernel, stride=self.stride, dtype=self.dtype)
+        if isinstance(x, Rows):
+            y = self._convolve_rows(x, kernel)
+        else:
+            y = convolve(x, kernel, stride=self.stride, dtype=self.dtype)
         if self.use_bias:
             y = y + per_channel(self.param("bias", bias_init, (self.features,), fan_in), y)
         return y
+
+    def _convolve_rows(self, rows: Rows, kernel: Array) -> Rows:
+        assert self.kernel_size % 2 and self.stride == 1, "only such a one keeps the size"
+        rows = framed(self, rows.astype(self.dtype).masked(), self.kernel_size // 2)
+        return rows.replace(v=convolve(rows.v, kernel, pad_rows=False, dtype=self.dtype))
 
 
 def _convolve_phases(x: Array, kernel: Array) -> Array:
@@ -101,25 +89,29 @@ def _convolve_phases(x: Array, kernel: Array) -> Array:
     Output rows 2 i + p see every second row of the kernel: four convolutions of 2x2, which the CPU
     does ten times as fast as one with zeros between the pixels.
     """
-    n, height, width, _ = x.shape
+    height = x.shape[1]
     x = jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
+    return _interleave([_double_columns(x[:, p : p + height + 1], kernel[p::2]) for p in (0, 1)])
+
+
+def _double_columns(x: Array, kernel: Array) -> Array:
+    """Two rows of a 4x4 kernel: [N, h + 1, W + 2, C] to [N, h, 2 W, C]."""
+    width = x.shape[2] - 2
     valid = partial(
         jax.lax.conv_general_dilated,
         window_strides=(1, 1),
         padding="VALID",
         dimension_numbers=("NHWC", "HWIO", "NHWC"),
     )
-    rows = [
-        jnp.stack(
-            [
-                valid(x[:, p : p + height + 1, q : q + width + 1], kernel[p::2, q::2])
-                for q in (0, 1)
-            ],
-            axis=3,
-        )
-        for p in (0, 1)
-    ]
-    return jnp.stack(rows, axis=2).reshape(n, 2 * height, 2 * width, -1)
+    phases = [valid(x[:, :, q : q + width + 1], kernel[:, q::2]) for q in (0, 1)]
+    n, height, _, channels = phases[0].shape
+    return jnp.stack(phases, axis=3).reshape(n, height, 2 * width, channels)
+
+
+def _interleave(phases: Sequence[Array]) -> Array:
+    """Every second row from either phase."""
+    n, height, *rest = phases[0].shape
+    return jnp.stack(phases, axis=2).reshape(n, 2 * height, *rest)
 
 
 class ConvTranspose(nn.Module):
@@ -136,15 +128,27 @@ class ConvTranspose(nn.Module):
     dtype: Any = jnp.float32
 
     @nn.compact
-    def __call__(self, x: Array) -> Array:
+    def __call__(self, x: Map) -> Map:
         kernel_init, bias_init = INITS[self.initial]
         # PyTorch counts all taps and the outputs; an output sees a quarter of the taps.
         fan_in = 4 * 4 * self.features if self.initial == "torch" else 4 * x.shape[-1]
         kernel = self.param("kernel", kernel_init, (4, 4, x.shape[-1], self.features), fan_in)
-        y = _convolve_phases(x.astype(self.dtype), kernel.astype(self.dtype))
+        x, kernel = x.astype(self.dtype), kernel.astype(self.dtype)
+        if isinstance(x, Rows):
+            y = self._convolve_rows(x.masked(), kernel)
+        else:
+            y = _convolve_phases(x, kernel)
         if self.use_bias:
             y = y + per_channel(self.param("bias", bias_init, (self.features,), fan_in), y)
         return y
+
+    def _convolve_rows(self, rows: Rows, kernel: Array) -> Rows:
+        if not rows.carried:
+            return enlarged(rows, _convolve_phases(rows.v, kernel), 2)
+        # Rows i - 1 and i make row 2 i, but row 2 i - 1 too: they begin with that.
+        v = jnp.pad(carry(self, "rows", rows.v, 1), ((0, 0), (0, 0), (1, 1), (0, 0)))
+        v = _interleave([_double_columns(v, kernel[p::2]) for p in (1, 0)])
+        return enlarged(rows, v, 2).behind(1)
 
 
 class Dense(nn.Module):
@@ -172,46 +176,25 @@ class PReLU(nn.Module):
     shared: bool = False
 
     @nn.compact
-    def __call__(self, x: Array) -> Array:
+    def __call__(self, x: Map) -> Map:
         shape = (1,) if self.shared else x.shape[-1:]
         slope = self.param("slope", nn.initializers.constant(0.25), shape, jnp.float32)
-        return jnp.where(x > 0, x, per_channel(slope, x) * x)
+        return pointwise(lambda x: jnp.where(x > 0, x, per_channel(slope, x) * x), x)
 
 
-def relu(x: Array) -> Array:
+def relu(x: Map) -> Map:
     """max(x, 0)."""
-    return jax.nn.relu(x)
+    return pointwise(jax.nn.relu, x)
 
 
-def leaky_relu(x: Array, slope: float) -> Array:
+def leaky_relu(x: Map, slope: float) -> Map:
     """max(x, 0) + slope * min(x, 0)."""
-    return jnp.where(x > 0, x, slope * x)
+    return pointwise(lambda x: jnp.where(x > 0, x, slope * x), x)
 
 
-def concat(maps: Sequence[Array]) -> Array:
-    """Join feature maps along their channels."""
-    return jnp.concatenate(maps, axis=-1)
-
-
-def pixel_shuffle(x: Array, factor: int) -> Array:
-    """[N, H, W, C f^2] -> [N, fH, fW, C]; channel c f^2 + f i + j goes to row i, column j of c."""
-    n, height, width, channels = x.shape
-    x = x.reshape(n, height, width, channels // factor**2, factor, factor)
-    x = x.transpose(0, 1, 4, 2, 5, 3)
-    return x.reshape(n, height * factor, width * factor, channels // factor**2)
-
-
-def pixel_unshuffle(x: Array, factor: int) -> Array:
-    """[N, fH, fW, C] -> [N, H, W, C f^2], the inverse of `pixel_shuffle`."""
-    n, height, width, channels = x.shape
-    x = x.reshape(n, height // factor, factor, width // factor, factor, channels)
-    x = x.transpose(0, 1, 3, 5, 2, 4)
-    return x.reshape(n, height // factor, width // factor, channels * factor**2)
-
-
-def upsample_nearest(x: Array, factor: int) -> Array:
-    """Repeat every pixel `factor` times in both directions."""
-    return jnp.repeat(jnp.repeat(x, factor, axis=1), factor, axis=2)
+def tanh(x: Map) -> Map:
+    """The hyperbolic tangent."""
+    return pointwise(jnp.tanh, x)
 
 
 def upsample_bilinear(x: Array, factor: int) -> Array:
@@ -225,10 +208,15 @@ def _upsample_linear(x: Array, factor: int, *, axis: int) -> Array:
     last = jax.lax.slice_in_dim(x, size - 1, size, axis=axis)
     before = jnp.concatenate([first, jax.lax.slice_in_dim(x, 0, size - 1, axis=axis)], axis)
     after = jnp.concatenate([jax.lax.slice_in_dim(x, 1, size, axis=axis), last], axis)
+    return interpolate(x, before, after, factor, axis=axis)
+
+
+def interpolate(x: Array, before: Array, after: Array, factor: int, *, axis: int) -> Array:
+    """Enlarge `x` along `axis`, whose neighbours are `before` and `after`, linearly."""
     # Output pixel factor * i + p has its centre at i + offset of the input.
     offsets = [(p + 0.5) / factor - 0.5 for p in range(factor)]
     phases = [(1 - abs(t)) * x + abs(t) * (after if t > 0 else before) for t in offsets]
-    shape = (*x.shape[:axis], size * factor, *x.shape[axis + 1 :])
+    shape = (*x.shape[:axis], x.shape[axis] * factor, *x.shape[axis + 1 :])
     return jnp.stack(phases, axis + 1).reshape(shape)
 
 
@@ -262,21 +250,31 @@ def _window_means(length: int, size: int) -> np.ndarray:
     return windows
 
 
-def pad_to_multiple(x: Array, multiple: int) -> Array:
+def pad_to_multiple(x: Map, multiple: int) -> Map:
     """Reflect at the bottom and the right until both sides are multiples of `multiple`.
 
-    A side too short for that is reflected to and fro; a single pixel is repeated.
+    A side too short for that is reflected to and fro; a single pixel is repeated. Rows must come
+    as multiples, for they do not know where their picture ends; ValueError otherwise.
     """
     rows, columns = (-n % multiple for n in x.shape[1:3])
+    if isinstance(x, Rows):
+        if rows or columns:
+            raise ValueError(
+                f"got Rows of {x.shape[1]} x {x.shape[2]} pixels, wanted multiples of {multiple}:"
+                " pad the picture first"
+            )
+        return x
     return jnp.pad(x, ((0, 0), (0, rows), (0, columns), (0, 0)), mode="reflect")
 
 
-def crop(x: Array, height: int, width: int) -> Array:
-    """Keep the first `height` rows and `width` columns."""
-    return x[:, :height, :width]
+def crop(x: Map, height: int, width: int) -> Map:
+    """Keep the first `height` rows and `width` columns; Rows, which were not padded, keep all."""
+    return x if isinstance(x, Rows) else x[:, :height, :width]
 
 
-def require_pictures(x: Array, channels: int, *, min_size: int = 1, multiple: int = 1) -> None:
+def require_pictures(
+    x: Array | Rows, channels: int, *, min_size: int = 1, multiple: int = 1
+) -> None:
     """Raise ValueError unless `x` is [N, H, W, channels] with sides that the network takes."""
     if x.ndim != 4 or x.shape[-1] != channels:
         raise ValueError(

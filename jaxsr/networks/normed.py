@@ -5,18 +5,17 @@ from typing import Any, ClassVar
 
 import flax.linen as nn
 import jax.numpy as jnp
-from jax import Array
 
 from jaxsr.networks.layers import (
     Conv,
-    concat,
     leaky_relu,
     require_pictures,
     require_scale,
-    upsample_bilinear,
-    upsample_nearest,
+    tanh,
 )
 from jaxsr.networks.norms import BatchNorm
+from jaxsr.networks.resample import UpsampleBilinear, upsample_nearest
+from jaxsr.networks.rows import Add, Align, Map, concat
 
 
 class ConcatNet(nn.Module):
@@ -35,22 +34,23 @@ class ConcatNet(nn.Module):
     axis_name: str | None = None
 
     scales: ClassVar[tuple[int, ...]] = (1, 2, 3, 4, 8)
+    multiple: ClassVar[int] = 1
 
     def __post_init__(self):
         require_scale(self.scale, self.scales)
         super().__post_init__()
 
     @nn.compact
-    def __call__(self, x: Array, *, train: bool = False) -> Array:
+    def __call__(self, x: Map, *, train: bool = False) -> Map:
         require_pictures(x, self.channels)
         first = y = Conv(self.num_features, dtype=self.dtype, name="conv_first")(x)
         for i in range(self.num_blocks):
             block = ConcatBlock(self.num_features, self.dtype, self.axis_name, name=f"block_{i}")
             y = block(y, train=train)
-        y = upsample_nearest(concat([first, y]), self.scale).astype(jnp.float32)
+        y = upsample_nearest(concat(Align()(first, y)), self.scale).astype(jnp.float32)
         y = Conv(self.channels, name="conv_last")(y)
         if self.add_input:
-            y = y + upsample_bilinear(x.astype(jnp.float32), self.scale)
+            y = Add()(y, UpsampleBilinear(self.scale)(x.astype(jnp.float32)))
         return y
 
 
@@ -62,10 +62,11 @@ class ConcatBlock(nn.Module):
     axis_name: str | None
 
     @nn.compact
-    def __call__(self, x: Array, *, train: bool) -> Array:
+    def __call__(self, x: Map, *, train: bool) -> Map:
         conv = partial(Conv, self.num_features, dtype=self.dtype)
         normed = partial(_normed, axis_name=self.axis_name, train=train)
-        return concat([normed(conv(name="conv2"), normed(conv(name="conv1"), x)), x])
+        y = normed(conv(name="conv2"), normed(conv(name="conv1"), x))
+        return concat(Align()(y, x))
 
 
 class RestoreNet(nn.Module):
@@ -82,13 +83,14 @@ class RestoreNet(nn.Module):
     axis_name: str | None = None
 
     scales: ClassVar[tuple[int, ...]] = (1,)
+    multiple: ClassVar[int] = 1
 
     def __post_init__(self):
         require_scale(self.scale, self.scales)
         super().__post_init__()
 
     @nn.compact
-    def __call__(self, x: Array, *, train: bool = False) -> Array:
+    def __call__(self, x: Map, *, train: bool = False) -> Map:
         require_pictures(x, self.channels)
         conv = partial(Conv, dtype=self.dtype)
         normed = partial(_normed, axis_name=self.axis_name, train=train)
@@ -97,10 +99,10 @@ class RestoreNet(nn.Module):
             y = normed(conv(self.num_features, name=f"conv_enhance_{i}"), y)
         y = normed(conv((self.num_features + 1) // 2, name="conv_restore"), y)
         y = Conv(self.channels, name="conv_last")(y.astype(jnp.float32))
-        return (jnp.tanh(y) + 1) / 2
+        return (tanh(y) + 1) / 2
 
 
-def _normed(conv: Conv, x: Array, *, axis_name: str | None, train: bool) -> Array:
+def _normed(conv: Conv, x: Map, *, axis_name: str | None, train: bool) -> Map:
     """BN(lrelu(conv(x))), the normalisation named `bn1` where the convolution is `conv1`."""
     assert conv.name is not None
     norm = BatchNorm(axis_name, conv.dtype, name=conv.name.replace("conv", "bn"))

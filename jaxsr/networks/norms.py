@@ -10,7 +10,9 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from jaxsr.networks.layers import convolve, per_channel, uniform_init
+from jaxsr.networks.inits import uniform_init
+from jaxsr.networks.layers import convolve, per_channel
+from jaxsr.networks.rows import Map, Rows
 
 
 class SpectralConv(nn.Module):
@@ -74,7 +76,7 @@ class BatchNorm(nn.Module):
     dtype: Any = jnp.float32
 
     @nn.compact
-    def __call__(self, x: Array, *, train: bool) -> Array:
+    def __call__(self, x: Map, *, train: bool) -> Map:
         shape = x.shape[-1:]
         scale = self.param("scale", nn.initializers.ones, shape, jnp.float32)
         bias = self.param("bias", nn.initializers.zeros, shape, jnp.float32)
@@ -82,6 +84,7 @@ class BatchNorm(nn.Module):
         running_var = self.variable("batch_stats", "var", jnp.ones, shape, jnp.float32)
         x = x.astype(jnp.float32)
         if train and not self.is_initializing():
+            assert not isinstance(x, Rows), "the statistics are those of whole pictures"
             mean, var, count = _moments(x, self.axis_name)
             unbiased = var * (count / max(count - 1, 1))
             running_mean.value = 0.9 * running_mean.value + 0.1 * mean

@@ -5,18 +5,18 @@ from typing import Any, ClassVar, Literal
 
 import flax.linen as nn
 import jax.numpy as jnp
-from jax import Array
 
 from jaxsr.networks.layers import (
     Conv,
     PReLU,
     leaky_relu,
-    pixel_shuffle,
     relu,
     require_pictures,
     require_scale,
-    upsample_nearest,
+    tanh,
 )
+from jaxsr.networks.resample import pixel_shuffle, upsample_nearest
+from jaxsr.networks.rows import Add, Map
 
 
 class SRVGGNetCompact(nn.Module):
@@ -31,6 +31,7 @@ class SRVGGNetCompact(nn.Module):
     axis_name: str | None = None
 
     scales: ClassVar[tuple[int, ...]] = (1, 2, 3, 4, 8)
+    multiple: ClassVar[int] = 1
 
     def __post_init__(self):
         require_scale(self.scale, self.scales)
@@ -39,7 +40,7 @@ class SRVGGNetCompact(nn.Module):
         super().__post_init__()
 
     @nn.compact
-    def __call__(self, x: Array, *, train: bool = False) -> Array:
+    def __call__(self, x: Map, *, train: bool = False) -> Map:
         del train
         require_pictures(x, self.channels)
         conv = partial(Conv, dtype=self.dtype)
@@ -47,9 +48,10 @@ class SRVGGNetCompact(nn.Module):
         for i in range(self.num_convs):
             y = self._activate(conv(self.num_features, name=f"conv_{i}")(y), f"act_{i}")
         y = Conv(self.channels * self.scale**2, name="conv_last")(y.astype(jnp.float32))
-        return pixel_shuffle(y, self.scale) + upsample_nearest(x.astype(jnp.float32), self.scale)
+        base = upsample_nearest(x.astype(jnp.float32), self.scale)
+        return Add()(pixel_shuffle(y, self.scale), base)
 
-    def _activate(self, x: Array, name: str) -> Array:
+    def _activate(self, x: Map, name: str) -> Map:
         if self.activation == "prelu":
             return PReLU(name=name)(x)
         return relu(x) if self.activation == "relu" else leaky_relu(x, 0.1)
@@ -70,6 +72,7 @@ class ESPCN(nn.Module):
     axis_name: str | None = None
 
     scales: ClassVar[tuple[int, ...]] = (1, 2, 3, 4, 8)
+    multiple: ClassVar[int] = 1
 
     def __post_init__(self):
         require_scale(self.scale, self.scales)
@@ -80,10 +83,10 @@ class ESPCN(nn.Module):
         super().__post_init__()
 
     @nn.compact
-    def __call__(self, x: Array, *, train: bool = False) -> Array:
+    def __call__(self, x: Map, *, train: bool = False) -> Map:
         del train
         require_pictures(x, self.channels)
-        activate = jnp.tanh if self.activation == "tanh" else relu
+        activate = tanh if self.activation == "tanh" else relu
         first, second, third = self.kernels
         conv = partial(Conv, dtype=self.dtype)
         y = activate(conv(self.num_features, first, name="conv_first")(x))

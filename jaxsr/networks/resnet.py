@@ -5,20 +5,19 @@ from typing import Any, ClassVar
 
 import flax.linen as nn
 import jax.numpy as jnp
-from jax import Array
 
 from jaxsr.networks.layers import (
     Conv,
     PReLU,
     leaky_relu,
     per_channel,
-    pixel_shuffle,
     relu,
     require_pictures,
     require_scale,
-    upsample_bilinear,
 )
 from jaxsr.networks.norms import BatchNorm
+from jaxsr.networks.resample import UpsampleBilinear, pixel_shuffle
+from jaxsr.networks.rows import Add, Map
 
 # scale -> factors of the successive pixel shuffles
 SHUFFLES = {1: (), 2: (2,), 3: (3,), 4: (2, 2), 8: (2, 2, 2)}
@@ -38,13 +37,14 @@ class MSRResNet(nn.Module):
     axis_name: str | None = None
 
     scales: ClassVar[tuple[int, ...]] = tuple(SHUFFLES)
+    multiple: ClassVar[int] = 1
 
     def __post_init__(self):
         require_scale(self.scale, self.scales)
         super().__post_init__()
 
     @nn.compact
-    def __call__(self, x: Array, *, train: bool = False) -> Array:
+    def __call__(self, x: Map, *, train: bool = False) -> Map:
         del train
         require_pictures(x, self.channels)
         conv = partial(Conv, initial="scaled", dtype=self.dtype)
@@ -56,7 +56,7 @@ class MSRResNet(nn.Module):
             y = leaky_relu(pixel_shuffle(y, factor), 0.1)
         y = leaky_relu(conv(self.num_features, name="conv_hr")(y), 0.1)
         y = conv(self.channels, dtype=jnp.float32, name="conv_last")(y.astype(jnp.float32))
-        return y + upsample_bilinear(x.astype(jnp.float32), self.scale)
+        return Add()(y, UpsampleBilinear(self.scale)(x.astype(jnp.float32)))
 
 
 class SRResNet(nn.Module):
@@ -70,13 +70,14 @@ class SRResNet(nn.Module):
     axis_name: str | None = None
 
     scales: ClassVar[tuple[int, ...]] = tuple(SHUFFLES)
+    multiple: ClassVar[int] = 1
 
     def __post_init__(self):
         require_scale(self.scale, self.scales)
         super().__post_init__()
 
     @nn.compact
-    def __call__(self, x: Array, *, train: bool = False) -> Array:
+    def __call__(self, x: Map, *, train: bool = False) -> Map:
         require_pictures(x, self.channels)
         conv = partial(Conv, dtype=self.dtype)
         first = conv(self.num_features, kernel_size=9, name="conv_first")(x)
@@ -84,7 +85,8 @@ class SRResNet(nn.Module):
         for i in range(self.num_blocks):
             y = NormedBlock(self.dtype, self.axis_name, name=f"block_{i}")(y, train=train)
         y = conv(self.num_features, use_bias=False, name="conv_body")(y)
-        y = first + BatchNorm(self.axis_name, self.dtype, name="bn_body")(y, train=train)
+        y = BatchNorm(self.axis_name, self.dtype, name="bn_body")(y, train=train)
+        y = Add()(first, y)
         for i, factor in enumerate(SHUFFLES[self.scale], 1):
             y = conv(self.num_features * factor**2, name=f"upconv{i}")(y)
             y = PReLU(shared=True, name=f"act_up{i}")(pixel_shuffle(y, factor))
@@ -108,6 +110,7 @@ class EDSR(nn.Module):
     axis_name: str | None = None
 
     scales: ClassVar[tuple[int, ...]] = tuple(SHUFFLES)
+    multiple: ClassVar[int] = 1
 
     def __post_init__(self):
         require_scale(self.scale, self.scales)
@@ -116,7 +119,7 @@ class EDSR(nn.Module):
         super().__post_init__()
 
     @nn.compact
-    def __call__(self, x: Array, *, train: bool = False) -> Array:
+    def __call__(self, x: Map, *, train: bool = False) -> Map:
         del train
         require_pictures(x, self.channels)
         x = x.astype(jnp.float32)
@@ -126,7 +129,7 @@ class EDSR(nn.Module):
         first = y = conv(self.num_features, name="conv_first")(255 * (x - mean))
         for i in range(self.num_blocks):
             y = ResidualBlock(self.dtype, "torch", self.res_scale, name=f"block_{i}")(y)
-        y = first + conv(self.num_features, name="conv_body")(y)
+        y = Add()(first, conv(self.num_features, name="conv_body")(y))
         for i, factor in enumerate(SHUFFLES[self.scale], 1):
             y = pixel_shuffle(conv(self.num_features * factor**2, name=f"upconv{i}")(y), factor)
         return Conv(self.channels, name="conv_last")(y.astype(jnp.float32)) / 255 + mean
@@ -140,9 +143,10 @@ class ResidualBlock(nn.Module):
     res_scale: float = 1.0
 
     @nn.compact
-    def __call__(self, x: Array) -> Array:
+    def __call__(self, x: Map) -> Map:
         conv = partial(Conv, x.shape[-1], initial=self.initial, dtype=self.dtype)
-        return x + self.res_scale * conv(name="conv2")(relu(conv(name="conv1")(x)))
+        y = conv(name="conv2")(relu(conv(name="conv1")(x)))
+        return Add()(x, self.res_scale * y)
 
 
 class NormedBlock(nn.Module):
@@ -152,9 +156,9 @@ class NormedBlock(nn.Module):
     axis_name: str | None
 
     @nn.compact
-    def __call__(self, x: Array, *, train: bool) -> Array:
+    def __call__(self, x: Map, *, train: bool) -> Map:
         conv = partial(Conv, x.shape[-1], use_bias=False, dtype=self.dtype)
         norm = partial(BatchNorm, self.axis_name, self.dtype)
         y = norm(name="bn1")(conv(name="conv1")(x), train=train)
         y = PReLU(shared=True, name="act")(y)
-        return x + norm(name="bn2")(conv(name="conv2")(y), train=train)
+        return Add()(x, norm(name="bn2")(conv(name="conv2")(y), train=train))

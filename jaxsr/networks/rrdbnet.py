@@ -5,19 +5,17 @@ from typing import Any, ClassVar
 
 import flax.linen as nn
 import jax.numpy as jnp
-from jax import Array
 
 from jaxsr.networks.layers import (
     Conv,
-    concat,
     crop,
     leaky_relu,
     pad_to_multiple,
-    pixel_unshuffle,
     require_pictures,
     require_scale,
-    upsample_nearest,
 )
+from jaxsr.networks.resample import pixel_unshuffle, upsample_nearest
+from jaxsr.networks.rows import Add, Align, Map, concat
 
 
 class RRDBNet(nn.Module):
@@ -41,19 +39,22 @@ class RRDBNet(nn.Module):
         require_scale(self.scale, self.scales)
         super().__post_init__()
 
+    @property
+    def multiple(self) -> int:
+        """What the picture is unshuffled by."""
+        return {1: 4, 2: 2, 4: 1, 8: 1}[self.scale]
+
     @nn.compact
-    def __call__(self, x: Array, *, train: bool = False) -> Array:
+    def __call__(self, x: Map, *, train: bool = False) -> Map:
         del train
         require_pictures(x, self.channels)
         height, width = x.shape[1:3]
-        unshuffle = {1: 4, 2: 2, 4: 1, 8: 1}[self.scale]
         conv = partial(Conv, self.num_features, dtype=self.dtype)
-        first = y = conv(name="conv_first")(
-            pixel_unshuffle(pad_to_multiple(x, unshuffle), unshuffle)
-        )
+        y = pixel_unshuffle(pad_to_multiple(x, self.multiple), self.multiple)
+        first = y = conv(name="conv_first")(y)
         for i in range(self.num_blocks):
             y = RRDB(self.growth, self.dtype, name=f"block_{i}")(y)
-        y = first + conv(name="conv_body")(y)
+        y = Add()(first, conv(name="conv_body")(y))
         for i in range(1, 4 if self.scale == 8 else 3):
             y = leaky_relu(conv(name=f"conv_up{i}")(upsample_nearest(y, 2)), 0.2)
         y = leaky_relu(conv(name="conv_hr")(y), 0.2)
@@ -68,11 +69,11 @@ class RRDB(nn.Module):
     dtype: Any
 
     @nn.compact
-    def __call__(self, x: Array) -> Array:
+    def __call__(self, x: Map) -> Map:
         y = x
         for i in (1, 2, 3):
             y = DenseBlock(self.growth, self.dtype, name=f"rdb{i}")(y)
-        return 0.2 * y + x
+        return Add()(0.2 * y, x)
 
 
 class DenseBlock(nn.Module):
@@ -82,9 +83,11 @@ class DenseBlock(nn.Module):
     dtype: Any
 
     @nn.compact
-    def __call__(self, x: Array) -> Array:
+    def __call__(self, x: Map) -> Map:
         conv = partial(Conv, initial="scaled", dtype=self.dtype)
         maps = [x]
         for i in (1, 2, 3, 4):
-            maps.append(leaky_relu(conv(self.growth, name=f"conv{i}")(concat(maps)), 0.2))
-        return 0.2 * conv(x.shape[-1], name="conv5")(concat(maps)) + x
+            y = leaky_relu(conv(self.growth, name=f"conv{i}")(concat(maps)), 0.2)
+            maps = Align()(*maps, y)
+        y = conv(x.shape[-1], name="conv5")(concat(maps))
+        return Add()(0.2 * y, maps[0])  # which is x, and has waited already

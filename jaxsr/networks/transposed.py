@@ -12,14 +12,14 @@ from jaxsr.networks.layers import (
     ConvTranspose,
     Dense,
     crop,
-    max_pool,
     pad_to_multiple,
     relu,
     require_pictures,
     require_scale,
-    upsample_bilinear,
 )
 from jaxsr.networks.norms import BatchNorm
+from jaxsr.networks.resample import MaxPool, UpsampleBilinear
+from jaxsr.networks.rows import Add, Map
 
 
 class EncDecNet(nn.Module):
@@ -42,8 +42,13 @@ class EncDecNet(nn.Module):
         require_scale(self.scale, self.scales)
         super().__post_init__()
 
+    @property
+    def multiple(self) -> int:
+        """What the poolings divide by."""
+        return 2**self.num_pools
+
     @nn.compact
-    def __call__(self, x: Array, *, train: bool = False) -> Array:
+    def __call__(self, x: Map, *, train: bool = False) -> Map:
         del train
         require_pictures(x, self.channels)
         height, width = x.shape[1:3]
@@ -51,19 +56,19 @@ class EncDecNet(nn.Module):
         conv = partial(Conv, initial="he", dtype=self.dtype)
         deconv = partial(ConvTranspose, initial="he", dtype=self.dtype)
         # Any size: the picture is reflected at the bottom and the right to what the poolings
-        # divide, and what grows out of the reflection is cropped away.
-        y = pad_to_multiple(x, 2**self.num_pools)
+        # divide, and what grows out of the reflection, the base too, is cropped away.
+        x = y = pad_to_multiple(x, self.multiple)
         for i in range(self.num_pools):
             features = 2**i * self.num_features
-            y = max_pool(relu(conv(features, name=f"conv{i + 1}")(y)))
+            y = MaxPool()(relu(conv(features, name=f"conv{i + 1}")(y)))
         doublings = self.num_pools + self.scales.index(self.scale)
         for i in range(doublings - 1):
             features = max(1, 2 ** (self.num_pools - 1) * self.num_features // 2**i)
             y = relu(deconv(features, name=f"deconv{i + 1}")(y))
         last = ConvTranspose(self.channels, initial="scaled", name="deconv_last")
         y = last(y.astype(jnp.float32))
-        y = crop(y, height * self.scale, width * self.scale)
-        return y + upsample_bilinear(x.astype(jnp.float32), self.scale)
+        y = Add()(y, UpsampleBilinear(self.scale)(x.astype(jnp.float32)))
+        return crop(y, height * self.scale, width * self.scale)
 
 
 class DCGANGenerator(nn.Module):
@@ -83,6 +88,7 @@ class DCGANGenerator(nn.Module):
     # It enlarges no picture; for whoever asks every generator.
     scale: ClassVar[int] = 1
     scales: ClassVar[tuple[int, ...]] = (1,)
+    multiple: ClassVar[int] = 1
 
     def __post_init__(self):
         if self.size < 8 or self.size & (self.size - 1):

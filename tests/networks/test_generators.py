@@ -6,36 +6,17 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax.traverse_util import flatten_dict
+from toys import OF_PICTURES, toy
 
 from jaxsr.networks.generators import GENERATORS
 from jaxsr.networks.weights import init_weights
 
-TOY = {
-    "msrresnet": {"num_features": 4, "num_blocks": 1},
-    "srresnet": {"num_features": 4, "num_blocks": 1},
-    "edsr": {"num_features": 4, "num_blocks": 1},
-    "rrdbnet": {"num_features": 4, "num_blocks": 1, "growth": 2},
-    "compact": {"num_features": 4, "num_convs": 1},
-    "espcn": {"num_features": 4},
-    "concat": {"num_features": 4, "num_blocks": 1},
-    "encdec": {"num_features": 4},
-    "restore": {"num_features": 4},
-    "dcgan": {"num_features": 4, "size": 16, "latent": 5},
-}
 SCALES = [
     pytest.param(name, scale, marks=[pytest.mark.slow] if scale in (3, 8) else [])
     for name, cls in GENERATORS.items()
     for scale in cls.scales
 ]
-OF_PICTURES = [name for name in GENERATORS if name != "dcgan"]
 NORMED = ["srresnet", "concat", "restore", "dcgan"]
-
-
-def toy(name: str, scale: int | None = None, **fields):
-    cls = GENERATORS[name]
-    if name in OF_PICTURES:
-        fields["scale"] = scale or min(2, max(cls.scales))
-    return cls(**(TOY[name] | fields))
 
 
 def pictures(channels: int = 3, height: int = 7, width: int = 6) -> jax.Array:
@@ -249,11 +230,14 @@ def test_edsr_blocks_start_as_in_torch():
     )
 
 
-@pytest.mark.parametrize("scale", [1, 2])
-def test_unshuffling_generators_take_any_size_by_reflection(scale, draw):
-    arch, x = toy("rrdbnet", scale), pictures()
+@pytest.mark.parametrize(
+    ("name", "scale", "multiple"), [("rrdbnet", 1, 4), ("rrdbnet", 2, 2), ("encdec", 2, 4)]
+)
+def test_generators_that_divide_take_any_size_by_reflection(name, scale, multiple, draw):
+    arch, x = toy(name, scale), pictures()
+    assert arch.multiple == multiple
     variables = draw(arch, x)
-    padded = np.pad(x, ((0, 0), (0, 1), (0, {1: 2, 2: 0}[scale]), (0, 0)), mode="reflect")
+    padded = np.pad(x, ((0, 0), (0, 1), (0, -6 % multiple), (0, 0)), mode="reflect")
     apply = jax.jit(arch.apply)
     wanted = apply(variables, padded)[:, : 7 * scale, : 6 * scale]
     np.testing.assert_allclose(apply(variables, x), wanted, atol=1e-6)

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxsr.networks import layers
+from jaxsr.networks import layers, resample
 
 
 def normal(seed: int, *shape: int) -> jax.Array:
@@ -81,12 +81,12 @@ def test_prelu_has_one_slope_or_one_for_each_channel():
 def test_nearest_enlargement_repeats_pixels():
     x = normal(0, 2, 3, 4, 5)
     wanted = np.kron(x, np.ones((1, 3, 3, 1)))
-    np.testing.assert_array_equal(layers.upsample_nearest(x, 3), wanted)
+    np.testing.assert_array_equal(resample.upsample_nearest(x, 3), wanted)
 
 
 def test_unshuffle_undoes_shuffle():
     x = normal(0, 2, 3, 4, 18)
-    np.testing.assert_array_equal(layers.pixel_unshuffle(layers.pixel_shuffle(x, 3), 3), x)
+    np.testing.assert_array_equal(resample.pixel_unshuffle(resample.pixel_shuffle(x, 3), 3), x)
 
 
 def test_max_pooling_takes_the_largest_of_four():

@@ -10,7 +10,7 @@ import pytest
 from flax.traverse_util import unflatten_dict
 from safetensors.numpy import save_file
 
-from jaxsr.networks import layers
+from jaxsr.networks import layers, resample
 from jaxsr.networks.discriminators import DISCRIMINATORS
 from jaxsr.networks.features import load_vgg, vgg_features
 from jaxsr.networks.generators import GENERATORS
@@ -141,9 +141,9 @@ def test_the_variables_are_those_that_the_networks_ask_for():
 def test_pixel_shuffles_equal_torch():
     x = golden("layers/x")
     wide = golden("layers/wide")
-    np.testing.assert_array_equal(layers.pixel_shuffle(x[..., :12], 2), golden("layers/shuffle2"))
-    np.testing.assert_array_equal(layers.pixel_shuffle(x, 3), golden("layers/shuffle3"))
-    np.testing.assert_array_equal(layers.pixel_unshuffle(wide, 3), golden("layers/unshuffle3"))
+    np.testing.assert_array_equal(resample.pixel_shuffle(x[..., :12], 2), golden("layers/shuffle2"))
+    np.testing.assert_array_equal(resample.pixel_shuffle(x, 3), golden("layers/shuffle3"))
+    np.testing.assert_array_equal(resample.pixel_unshuffle(wide, 3), golden("layers/unshuffle3"))
 
 
 def test_transposed_convolution_equals_torch():

@@ -217,11 +217,11 @@ class EncDec(nn.Module):
 
     def forward(self, x):
         height, width = x.shape[2:]
-        y = F.pad(x, (0, -width % 4, 0, -height % 4), mode="reflect")
-        y = F.max_pool2d(F.relu(self.conv1(y)), 2)
+        x = F.pad(x, (0, -width % 4, 0, -height % 4), mode="reflect")
+        y = F.max_pool2d(F.relu(self.conv1(x)), 2)
         y = F.max_pool2d(F.relu(self.conv2(y)), 2)
         y = self.deconv_last(F.relu(self.deconv2(F.relu(self.deconv1(y)))))
-        return y[:, :, : 2 * height, : 2 * width] + bilinear(x, 2)
+        return (y + bilinear(x, 2))[:, :, : 2 * height, : 2 * width]
 
 
 class Restore(nn.Module):

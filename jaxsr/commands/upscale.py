@@ -1,0 +1,189 @@
+"""`jaxsr upscale`: files and folders of pictures through a network or a classical method."""
+
+import contextlib
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from jaxsr.commands.console import FAILED, WEIGHTS_HELP, complain, err, out, plain_errors
+from jaxsr.display import JobDisplay
+
+
+def upscale(
+    inputs: Annotated[
+        list[str], typer.Argument(help="Pictures: files, folders, globs or package:NAME/PATH.")
+    ],
+    output: Annotated[
+        Path, typer.Option("-o", "--output", help="A file for one picture, else a folder.")
+    ],
+    weights: Annotated[Path | None, typer.Option("-w", "--weights", help=WEIGHTS_HELP)] = None,
+    method: Annotated[
+        str | None,
+        typer.Option(help="nearest, bilinear, bicubic, lanczos or wiener, without weights."),
+    ] = None,
+    scale: Annotated[
+        float | None,
+        typer.Option(help="The factor; where it is not the network's, bicubic does the rest."),
+    ] = None,
+    blend: Annotated[
+        Path | None, typer.Option(help="Other weights of the same network, blended in.")
+    ] = None,
+    strength: Annotated[
+        float, typer.Option(min=0, max=1, help="Of --blend: 0 is --weights alone, 1 the other.")
+    ] = 0.5,
+    self_ensemble: Annotated[
+        bool, typer.Option("--self-ensemble", help="The mean over eight flips and turns.")
+    ] = False,
+    consistency: Annotated[
+        bool, typer.Option("--consistency", help="Make the reduced output the input again.")
+    ] = False,
+    mode: Annotated[
+        str, typer.Option(help="auto, whole, overlap, stream or sharded; all are exact.")
+    ] = "auto",
+    tile: Annotated[
+        int | None, typer.Option(help="Input pixels of a tile's side, or rows of a strip.")
+    ] = None,
+    halo: Annotated[
+        int | None, typer.Option(help="Input pixels around a tile: fewer are faster, not exact.")
+    ] = None,
+    dtype: Annotated[str, typer.Option(help="float32 or bfloat16.")] = "float32",
+    recursive: Annotated[
+        bool, typer.Option("-r", "--recursive", help="Folders with all that is below them.")
+    ] = False,
+    name: Annotated[
+        str, typer.Option(help="Pattern of the names: {stem}, {ext}, {scale}.")
+    ] = "{stem}",
+    format_: Annotated[
+        str | None,
+        typer.Option("--format", help="png, jpg, webp, avif, tif ..., else the input's."),
+    ] = None,
+    quality: Annotated[int, typer.Option(min=1, max=100, help="Of JPEG, WebP and AVIF.")] = 95,
+    depth: Annotated[int | None, typer.Option(help="8 or 16 bits, else the input's.")] = None,
+    widen: Annotated[
+        bool, typer.Option("--widen", help="Palettes and CMYK become RGB, single bits grey.")
+    ] = False,
+    background: Annotated[
+        str | None, typer.Option(metavar="R,G,B", help="0 to 255, laid under what is transparent.")
+    ] = None,
+    shard: Annotated[
+        str | None, typer.Option(metavar="I/N", help="Only the I-th of N shares of the pictures.")
+    ] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Make again what an earlier job has done.")
+    ] = False,
+) -> None:
+    """Super-resolve, or with a network of scale 1 restore, pictures.
+
+    A folder's job can be stopped at any time; the same command goes on with what is left.
+    """
+    with plain_errors():
+        from jaxsr.imaging.modes import convert
+        from jaxsr.inference import plan as plans
+        from jaxsr.inference.enlarge import Options, by_method, by_network, digest
+        from jaxsr.inference.jobs import run_job, upscale_file
+        from jaxsr.inference.tiled import Tiling
+
+        options = Options(Tiling(mode, tile, halo, dtype), scale, self_ensemble, consistency)
+        network = _network(weights, method, blend, strength)
+        if network is None:
+            if scale is None:
+                raise ValueError(f"--method {method} needs a scale; give --scale 4")
+            if options != Options(scale=scale):
+                raise ValueError(
+                    "got options of networks beside --method; give -w or leave them out"
+                )
+            enlarge, factor = by_method(str(method), scale=scale), scale
+        else:
+            enlarge = by_network(network, options=options)
+            factor = network.arch.scale if scale is None else scale
+        job = plans.plan(
+            inputs, output, name=name, format=format_, scale=factor, recursive=recursive
+        )
+        if shard is not None:
+            job = plans.shard(job, *_share(shard))
+        written = {"depth": depth, "widen": widen, "background": _colour(background)}
+        make = partial(
+            upscale_file,
+            channels=network and network.arch.channels,
+            prepare=partial(convert, **written),
+            quality=quality,
+            by_strips=_by_strips(network, options, written),
+        )
+        records = run_job(
+            enlarge,
+            job,
+            make=make,
+            digest=digest(network, method=method, options=options, quality=quality, **written),
+            fresh=overwrite,
+            batch=_batch(),
+        )
+        with contextlib.closing(records), JobDisplay(out, len(job.items)) as display:
+            for record in records:
+                display.show(record)
+                if record["error"]:
+                    complain(record["error"])
+        display.summary()
+        _tell_what_was_left(inputs, job.deeper, recursive=recursive)
+    if display.failed:
+        err.print(f"{display.failed} of {len(job.items)} pictures failed")
+        raise typer.Exit(FAILED)
+
+
+def _network(weights: Path | None, method: str | None, blend: Path | None, strength: float) -> Any:
+    """The network of the command, blended where asked, or None for a method."""
+    from jaxsr.inference import refine
+    from jaxsr.interop.load import load
+
+    if (weights is None) == (method is None):
+        raise ValueError("got both or neither of --weights and --method; give one of them")
+    if weights is None:
+        if blend is not None:
+            raise ValueError("--blend needs the weights to blend with; give -w")
+        return None
+    network = load(weights)
+    return network if blend is None else refine.blend(network, load(blend), strength=strength)
+
+
+def _by_strips(network: Any, options: Any, written: dict[str, Any]) -> Any:
+    """What takes TIFFs too large to be taken whole, where nothing asked for needs all of them."""
+    from jaxsr.inference.enlarge import Options
+    from jaxsr.inference.large import upscale_large
+
+    whole = options.tiling.mode not in ("auto", "stream") or options.tiling.halo is not None
+    if network is None or whole or options != Options(options.tiling) or any(written.values()):
+        return None
+    return partial(upscale_large, network, tiling=options.tiling)
+
+
+def _batch() -> int:
+    """Pictures that go together: filling up batches costs a CPU more than it brings."""
+    import jax
+
+    return 1 if jax.default_backend() == "cpu" else 16
+
+
+def _share(text: str) -> tuple[int, int]:
+    share, _, shares = text.partition("/")
+    if not (share.isdecimal() and shares.isdecimal()):
+        raise ValueError(f"--shard: got {text}, wanted I/N, such as 2/8")
+    return int(share), int(shares)
+
+
+def _colour(text: str | None) -> tuple[int, ...] | None:
+    if text is None:
+        return None
+    parts = text.split(",")
+    if len(parts) != 3 or not all(part.isdecimal() and int(part) < 256 for part in parts):
+        raise ValueError(f"--background: got {text}, wanted R,G,B of 0 to 255, such as 255,255,255")
+    return tuple(map(int, parts))
+
+
+def _tell_what_was_left(inputs: list[str], deeper: int, *, recursive: bool) -> None:
+    from jaxsr.imaging.find import other_files
+
+    if deeper:
+        out.print(f"{deeper} pictures lie in folders below; --recursive takes them too")
+    if others := other_files(inputs, recursive=recursive):
+        out.print(f"{others} files in the folders are no pictures by their names; left alone")
