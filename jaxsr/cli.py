@@ -1,6 +1,7 @@
 """The commands; with `display` the only module that prints."""
 
 import contextlib
+import dataclasses
 import json
 import math
 import os
@@ -10,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
+import msgspec
 import rich.progress
 import typer
 from rich.console import Console
@@ -175,7 +177,7 @@ def upscale(
 def _enlarge(weights: Path | None, method: str | None, scale: int | None) -> tuple[Any, Any]:
     """What enlarges, and the channels that it takes, as `run_job` wants them."""
     from jaxsr.inference.jobs import by_method, by_network
-    from jaxsr.interop.load import load, load_given
+    from jaxsr.interop.load import load
 
     if (weights is None) == (method is None):
         raise ValueError("got both or neither of --weights and --method; give one of them")
@@ -187,7 +189,7 @@ def _enlarge(weights: Path | None, method: str | None, scale: int | None) -> tup
         raise ValueError("--scale is for --method; a network has its own, so leave it out")
     network = load(weights)
     arch: Any = network.arch
-    return by_network(network, ranges=load_given(weights).ranges), arch.channels
+    return by_network(network), arch.channels
 
 
 @app.command()
@@ -209,7 +211,9 @@ def sample(
         from jaxsr.interop.load import load
 
         draw = jax.jit(sample_, static_argnames="count")
-        pictures = np.asarray(draw(jax.random.key(seed), load(weights), count=count))
+        # To be looked at, whatever the units.
+        network = dataclasses.replace(load(weights), ranges=())
+        pictures = np.asarray(draw(jax.random.key(seed), network, count=count))
         output.parent.mkdir(parents=True, exist_ok=True)
         write(output, Picture(tile(from_float(pictures, np.uint8))))
         out.print(f"{output}: {count} pictures")
@@ -235,19 +239,15 @@ def explain(
         from jaxsr.imaging import bands, color, files
         from jaxsr.inference.explain import draw
         from jaxsr.inference.explain import explain as explain_
-        from jaxsr.interop.load import load, load_given
+        from jaxsr.interop.load import load
 
         network = load(weights)
         arch: Any = network.arch
-        pixels = files.read(picture).pixels
-        if (pixels.shape[-1], arch.channels) == (3, 1):
-            pixels = color.grey(pixels)
-        elif (pixels.shape[-1], arch.channels) == (1, 3):
-            pixels = pixels.repeat(3, axis=-1)
-        image = bands.to_unit(pixels, load_given(weights).ranges)
-        y, x = at or [(n * arch.scale - size) // 2 for n in image.shape[:2]]
-        explanation = explain_(network, image, y=y, x=x, size=size)
+        pixels = color.fit_channels(files.read(picture).pixels, arch.channels)
+        y, x = at or [(n * arch.scale - size) // 2 for n in pixels.shape[:2]]
+        explanation = explain_(network, pixels, y=y, x=x, size=size)
         output.parent.mkdir(parents=True, exist_ok=True)
+        image = bands.to_unit(pixels, network.ranges)
         files.write(output, files.Picture(draw(image, explanation)))
         top, left, bottom, right = explanation.field
         out.print(
@@ -268,6 +268,13 @@ def evaluate(
         ),
     ] = None,
     scale: Annotated[int | None, typer.Option(min=2, help="Needed without --weights.")] = None,
+    ranges: Annotated[
+        str | None,
+        typer.Option(
+            metavar="[[LOW, HIGH], ...]",
+            help="What becomes 0 and 1 in each band or all, without --weights, which say it.",
+        ),
+    ] = None,
     dictionary: Annotated[
         list[str] | None,
         typer.Option(
@@ -286,24 +293,26 @@ def evaluate(
     with _plain_errors():
         from jaxsr.evaluation.compare import common_input, compare, learn
         from jaxsr.imaging.files import replacing
-        from jaxsr.interop.load import load, load_given
+        from jaxsr.interop.load import load, load_degradation
         from jaxsr.training.mesh import make_mesh
 
         paths = {_label(path, weights or []): path for path in weights or []}
         networks = {name: load(path) for name, path in paths.items()}
-        given = {name: load_given(path) for name, path in paths.items()}
-        degradation, channels, ranges = common_input(networks, given, scale)
+        trained = {name: load_degradation(path) for name, path in paths.items()}
+        degradation, channels, units = common_input(
+            networks, trained, scale, sources=data, ranges=_ranges(ranges)
+        )
         methods: dict[str, Any] = dict(networks)
         if dictionary:
             methods["dictionary"] = learn(
-                dictionary, degradation=degradation, channels=channels, ranges=ranges
+                dictionary, degradation=degradation, channels=channels, ranges=units
             )
         steps = compare(
             methods,
             data,
             degradation=degradation,
             channels=channels,
-            ranges=ranges,
+            ranges=units,
             mesh=make_mesh(),
         )
         with rich.progress.Progress(console=out, transient=True) as progress:
@@ -314,6 +323,13 @@ def evaluate(
             json_.parent.mkdir(parents=True, exist_ok=True)
             with replacing(json_) as temporary:
                 temporary.write_text(json.dumps(report, indent=1, allow_nan=False))
+
+
+def _ranges(text: str | None) -> tuple[tuple[float, float], ...]:
+    try:
+        return msgspec.json.decode(text or "[]", type=tuple[tuple[float, float], ...])
+    except msgspec.DecodeError as error:
+        raise ValueError(f"--ranges: got {text} ({error}), wanted [[LOW, HIGH], ...]") from error
 
 
 def _label(path: Path, among: list[Path]) -> str:

@@ -105,7 +105,8 @@ def _tiff(path: str | Path, *, decode: bool) -> np.ndarray:
 def _kept_dtype(pixels: np.ndarray, path: str | Path) -> str:
     if pixels.dtype.kind not in "biuf":
         raise Unsupported(f"{path} holds {pixels.dtype}; convert it to uint8, uint16 or float32")
-    return pixels.dtype.name if pixels.dtype in (np.uint8, np.uint16) else "float32"
+    native = pixels.dtype.newbyteorder("=")  # files of either byte order hold the same numbers
+    return native.name if native in (np.uint8, np.uint16) else "float32"
 
 
 def _finite(pixels: np.ndarray, path: str | Path) -> np.ndarray:

@@ -9,7 +9,7 @@ import jax
 import numpy as np
 
 from jaxsr.imaging import classical, color, files
-from jaxsr.imaging.bands import Ranges, from_unit, to_unit
+from jaxsr.imaging.bands import check_unit
 from jaxsr.imaging.find import find
 from jaxsr.imaging.resize import resize
 from jaxsr.inference.upscale import upscale
@@ -69,13 +69,15 @@ def _check(items: Sequence[Item]) -> None:
 Enlarge = Callable[[np.ndarray], np.ndarray]
 
 
-def by_network(weights: Weights, *, ranges: Ranges = ()) -> Enlarge:
-    """Enlarge by a network, whose 0 and 1 are the `ranges` of the bands."""
-    network = jax.jit(upscale)
+def by_network(weights: Weights) -> Enlarge:
+    """Enlarge by a network."""
+    network = jax.jit(upscale, static_argnames="clip")
 
     def enlarge(pixels: np.ndarray) -> np.ndarray:
-        sr = np.asarray(network(weights, to_unit(pixels, ranges)))
-        return from_unit(sr, ranges, pixels.dtype)
+        if not weights.ranges:
+            check_unit(pixels)
+        # Floats leave [0, 1] no more than they may on the way in; of units, nothing is known.
+        return np.asarray(network(weights, pixels, clip=not weights.ranges))
 
     return enlarge
 
@@ -125,7 +127,7 @@ def upscale_picture(
     if alpha is not None:
         pixels = fill_transparent(pixels, alpha)
     if channels == 1 and pixels.shape[-1] == 3:
-        pixels = color.grey(pixels)
+        pixels = color.fit_channels(pixels, 1)
     grey = pixels.shape[-1] == 1 and channels == 3
     sr = enlarge(pixels.repeat(3, axis=-1) if grey else pixels)
     if grey:

@@ -18,11 +18,12 @@ from jax import Array
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
+from jaxsr.imaging.bands import Ranges
 from jaxsr.imaging.files import replacing
 from jaxsr.networks.generators import GENERATORS
 
 FORMAT = 1
-FORMAT_KEY, ARCH_KEY = "jaxsr.format", "jaxsr.arch"
+FORMAT_KEY, ARCH_KEY, RANGES_KEY = "jaxsr.format", "jaxsr.arch", "jaxsr.ranges"
 
 # Linen's own fields, and those that say how a program runs rather than what the network is.
 RUN_FIELDS = ("parent", "name", "dtype", "axis_name")
@@ -33,12 +34,14 @@ class Weights:
     """Parameters, running statistics ({} where there are none) and the generator they belong to.
 
     An ordinary pytree of float32 arrays; `arch` is static, its `dtype` and `axis_name` at their
-    defaults, so that the weights of equal networks share one trace.
+    defaults, so that the weights of equal networks share one trace. `ranges`, static too, are the
+    units of the bands: see `jaxsr.imaging.bands`.
     """
 
     params: dict[str, Any]
     stats: dict[str, Any]
     arch: nn.Module = flax.struct.field(pytree_node=False)
+    ranges: Ranges = flax.struct.field(pytree_node=False, default=())
 
 
 def init_weights(key: Array, arch: nn.Module) -> Weights:
@@ -124,6 +127,8 @@ def save_weights(
         for name, value in _flatten(weights.params, weights.stats).items()
     }
     own = {FORMAT_KEY: str(FORMAT), ARCH_KEY: json.dumps(arch_spec(weights.arch))}
+    if weights.ranges:
+        own[RANGES_KEY] = json.dumps(weights.ranges)
     with replacing(path) as temporary:
         # Not `save_file`, whose files nobody but their owner may read.
         temporary.write_bytes(save(arrays, metadata={**(metadata or {}), **own}))
@@ -134,11 +139,12 @@ def read_weights(path: str | Path) -> Weights:
     path = Path(path)
     with _open(path) as file:
         arch = _read_arch(path, file.metadata() or {})
+        ranges = _read_ranges(path, file.metadata() or {})
         arrays = {name: file.get_tensor(name) for name in file.keys()}
     wanted = jax.eval_shape(arch.init, jax.random.key(0), _example(arch))
     _require_match(path, arrays, _flatten(wanted["params"], wanted.get("batch_stats", {})))
     tree = unflatten_dict({name: jnp.asarray(array) for name, array in arrays.items()}, sep="/")
-    return Weights(tree["params"], tree.get("stats", {}), arch)
+    return Weights(tree["params"], tree.get("stats", {}), arch, ranges)
 
 
 def read_metadata(path: str | Path) -> dict[str, str]:
@@ -172,6 +178,13 @@ def _read_arch(path: Path, metadata: Mapping[str, str]) -> Any:
         return make_arch(GENERATORS, msgspec.json.decode(metadata[ARCH_KEY], type=dict[str, Any]))
     except ValueError as error:
         raise ValueError(f"{path} describes its network wrongly: {error}") from error
+
+
+def _read_ranges(path: Path, metadata: Mapping[str, str]) -> Ranges:
+    try:
+        return msgspec.json.decode(metadata.get(RANGES_KEY, "[]"), type=Ranges)
+    except msgspec.DecodeError as error:
+        raise ValueError(f"{path} describes its ranges wrongly: {error}") from error
 
 
 def _require_match(path: Path, got: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:

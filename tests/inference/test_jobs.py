@@ -229,7 +229,7 @@ def test_bands_go_in_and_come_out_in_their_own_ranges(tmp_path, suffix):
     pixels = (low + (high - low) * np.random.default_rng(0).random((5, 4, 6))).astype(np.uint16)
     source, target = tmp_path / f"scene{suffix}", tmp_path / f"big{suffix}"
     files.write(source, files.Picture(pixels))
-    enlarge = by_network(repeating(0.1, channels=6), ranges=ranges)
+    enlarge = by_network(repeating(0.1, channels=6).replace(ranges=ranges))
     (record,) = run_job(enlarge, plan([source], target), channels=6)
     assert record["error"] is None
     made = files.read(target).pixels
