@@ -385,7 +385,8 @@ def test_evaluates_the_classical_methods_alone_and_networks_beside_them(
     ]
     metrics = {"psnr_y", "ssim_y", "psnr_rgb", "ssim_rgb"}
     for result in report["methods"].values():
-        assert set(result) == {"mean", "images", "seconds"} and set(result["mean"]) == metrics
+        assert set(result) == {"mean", "identical", "images", "seconds"}
+        assert set(result["mean"]) == metrics
         assert set(result["images"]) == {f"{i}.png" for i in range(4)}
         for metric in metrics:
             values = [image[metric] for image in result["images"].values()]
@@ -393,6 +394,19 @@ def test_evaluates_the_classical_methods_alone_and_networks_beside_them(
     assert f"{report['methods']['toy']['mean']['psnr_y']:.3f}" in output
     code, output, _ = jaxsr("evaluate", "--data", pictures, "--scale", "2")
     assert code == 0 and "lanczos" in output and "toy" not in output
+
+
+def test_units_of_bands_are_stated_where_no_network_states_them(tmp_path):
+    folder, rng = tmp_path / "bands", np.random.default_rng(0)
+    folder.mkdir()
+    np.save(folder / "a.npy", rng.uniform(200, 300, (32, 32, 2)).astype(np.float32))
+    asked = ("evaluate", "--data", folder, "--scale", "2")
+    code, output, errors = jaxsr(*asked, "--ranges", "[[200, 300]]")
+    assert code == 0 and "over 2 bands" in output, errors
+    code, _, errors = jaxsr(*asked)
+    assert code == 2 and "floats without ranges must lie in [0, 1]" in errors
+    code, _, errors = jaxsr(*asked, "--ranges", "200:300")
+    assert code == 2 and "--ranges: got 200:300" in errors
 
 
 def test_an_infinite_figure_is_null(tmp_path):

@@ -13,7 +13,7 @@ import jaxsr
 PACKAGE = Path(__file__).parents[1] / "jaxsr"
 ROOMS = (
     *("imaging", "networks", "inference", "interop", "evaluation", "training"),
-    *("display", "cli"),
+    *("display", "commands", "cli"),
 )
 SOURCES = sorted(PACKAGE.rglob("*.py"))
 
@@ -21,8 +21,8 @@ SOURCES = sorted(PACKAGE.rglob("*.py"))
 # command line's alone, and images know no network.
 RESERVED = {
     "flax": ROOMS[1:],
-    "rich": ("display", "cli"),
-    "typer": ("cli",),
+    "rich": ("display", "commands"),
+    "typer": ("commands", "cli"),
     "optax": ("training",),
     "orbax": ("training",),
     "grain": ("training",),
@@ -30,7 +30,10 @@ RESERVED = {
     "tensorflow": (),
 }
 
-HEAVY = ("flax", "jax", "grain", "orbax", "optax", "PIL", "torch", "tensorflow", "typer", "rich")
+HEAVY = (
+    *("flax", "jax", "grain", "orbax", "optax", "PIL", "torch", "tensorflow", "typer", "rich"),
+    *("imagecodecs", "scipy", "sklearn", "tifffile"),
+)
 # flax.linen itself imports rich.
 HEAVY_FOR_USE = tuple(name for name in HEAVY if name not in ("flax", "jax", "rich"))
 

@@ -1,6 +1,7 @@
 """`jaxsr upscale`: files and folders of pictures through a network or a classical method."""
 
 import contextlib
+import signal
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
@@ -103,7 +104,9 @@ def upscale(
         )
         if shard is not None:
             job = plans.shard(job, *_share(shard))
-        written = {"depth": depth, "widen": widen, "background": _colour(background)}
+        if depth not in (None, 8, 16):
+            raise ValueError(f"--depth: got {depth}, wanted 8 or 16")
+        written: dict[str, Any] = {"depth": depth, "widen": widen, "background": _colour(background)}
         make = partial(
             upscale_file,
             channels=network and network.arch.channels,
@@ -119,11 +122,15 @@ def upscale(
             fresh=overwrite,
             batch=_batch(),
         )
-        with contextlib.closing(records), JobDisplay(out, len(job.items)) as display:
-            for record in records:
-                display.show(record)
-                if record["error"]:
-                    complain(record["error"])
+        try:
+            with contextlib.closing(records), JobDisplay(out, len(job.items)) as display:
+                for record in records:
+                    display.show(record)
+                    if record["error"]:
+                        complain(record["error"])
+        except KeyboardInterrupt:
+            err.print("stopped; the same command goes on from here")
+            raise typer.Exit(128 + signal.SIGINT) from None
         display.summary()
         _tell_what_was_left(inputs, job.deeper, recursive=recursive)
     if display.failed:

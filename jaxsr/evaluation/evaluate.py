@@ -15,9 +15,9 @@ from jax.sharding import PartitionSpec as P
 
 from jaxsr.imaging import classical, files, metrics
 from jaxsr.imaging.bands import Ranges, to_unit
-from jaxsr.imaging.color import from_float, grey, to_float
-from jaxsr.imaging.degrade import degrade
-from jaxsr.inference.upscale import upscale
+from jaxsr.imaging.color import fit_channels, from_float, to_float
+from jaxsr.imaging.degrade import degrade, is_eight_bit, with_levels
+from jaxsr.inference.upscale import apply
 from jaxsr.networks.weights import Weights
 
 # Weights, the name of a classical method, or float LR [H, W, C] to SR on the host.
@@ -29,7 +29,8 @@ DEGRADED = "degraded"  # the row of what a network of scale 1 is given
 class Example(NamedTuple):
     """A picture of a test set, of a name of its own: [H, W, C], sides multiples of the scale.
 
-    Grey and RGB are uint8; what has other bands or stated ranges is float32, 0 to 1 in its ranges.
+    What `degrade.is_eight_bit` is uint8; all else is float32, 0 to 1 in its ranges or those of its
+    integers, and neither its LR nor its SR is rounded.
     """
 
     number: int
@@ -72,37 +73,31 @@ def _read(path: Path, scale: int, channels: int, ranges: Ranges) -> np.ndarray:
         raise ValueError(
             f"{path}: got {pixels.shape[:2]}, wanted {least} pixels a side for SSIM at x{scale}"
         )
-    pixels = pixels[:height, :width]
-    if (pixels.shape[-1], channels) == (3, 1):
-        pixels = grey(pixels)
-    elif (pixels.shape[-1], channels) == (1, 3):
-        pixels = pixels.repeat(3, axis=-1)
-    if pixels.shape[-1] != channels:
-        raise ValueError(
-            f"{path}: got {pixels.shape[-1]} channels, wanted the {channels} of the networks; "
-            "evaluate them on pictures of their kind"
-        )
     try:
-        unit = to_unit(pixels, ranges)
+        pixels = fit_channels(pixels[:height, :width], channels)
+        return pixels if is_eight_bit(pixels.dtype, channels, ranges) else to_unit(pixels, ranges)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
-    return unit if channels not in (1, 3) or ranges else from_float(unit, np.uint8)
 
 
 def evaluate(
     method: Method, examples: Sequence[Example], *, degradation: Any, mesh: Mesh | None = None
 ) -> dict[str, Any]:
-    """PSNR and SSIM of one method: `{"mean": {metric: value}, "images": {name: {metric: value}}}`.
+    """PSNR and SSIM of one method: `{"mean": {metric: value}, "identical": n, "images": {name: {
+    metric: value}}}`.
 
     The input is made by `degradation`, a spec of `jaxsr.imaging.degrade`, for each example from a
     key of its own. Pictures of one shape go to the devices of the mesh together, one each. An
-    infinite PSNR (identical pictures) stays infinite.
+    infinite PSNR stays infinite under `images`; `identical` counts the pictures that have one, and
+    the mean is over the others, where there are any.
     """
     scale = degradation.scale
     if isinstance(method, Weights) and method.arch.scale != scale:
         raise ValueError(
             f"scale: got {scale}, but the network's is {method.arch.scale}; pass that one"
         )
+    if not isinstance(method, Weights | str):
+        mesh = None  # the host works on one picture after the other
     score = _score(mesh, degradation)
     images: dict[str, dict[str, float]] = {}
     names = metric_names(examples[0].hr.shape[-1])
@@ -112,28 +107,34 @@ def evaluate(
         for i, example in enumerate(batch):
             images[example.name] = {name: float(values[name][i]) for name in names}
     images = {example.name: images[example.name] for example in examples}
-    mean = {m: math.fsum(image[m] for image in images.values()) / len(images) for m in names}
-    return {"mean": mean, "images": images}
+    mean = {m: _mean([image[m] for image in images.values()]) for m in names}
+    identical = sum(math.inf in image.values() for image in images.values())
+    return {"mean": mean, "identical": identical, "images": images}
+
+
+def _mean(values: list[float]) -> float:
+    """Over those of pictures that differ, or infinite."""
+    differing = [value for value in values if value != math.inf]
+    return math.fsum(differing) / len(differing) if differing else math.inf
 
 
 def degraded(numbers: Any, hr: Any, degradation: Any) -> Any:
-    """What a network is given for examples [N, H, W, C] of these numbers, of their dtype."""
+    """What a network is given for examples [N, H, W, C] of these numbers, float32 in [0, 1]."""
     keys = jax.vmap(jax.random.fold_in, (None, 0))(jax.random.key(0), numbers)
-    lr, _, _ = degrade(keys, jnp.asarray(to_float(hr)), degradation)
-    return from_float(lr, hr.dtype)
+    spec = with_levels(degradation, hr.dtype, channels=hr.shape[-1])
+    return degrade(keys, jnp.asarray(to_float(hr)), spec)[0]
 
 
 def super_resolve(method: Weights | str, lr: Any, scale: int) -> Any:
-    """LR to SR of the same dtype, by a network or a classical method."""
+    """LR to SR, floats, by a network or a classical method; nothing is rounded or clipped."""
     if isinstance(method, Weights):
-        return upscale(method, lr)
-    if method == DEGRADED:
-        return lr
-    return from_float(classical.enlarge(to_float(lr), scale, method=method), lr.dtype)
+        return apply(method, lr)
+    return lr if method == DEGRADED else classical.enlarge(lr, scale, method=method)
 
 
 def _measure(sr: Any, hr: Any, scale: int) -> dict[str, jax.Array]:
-    """Each metric, [N]."""
+    """Each metric, [N], of float SR as it would be in a file like that of HR."""
+    sr = from_float(sr, hr.dtype)
     crop = 0 if scale == 1 else scale
     names = metric_names(hr.shape[-1])
     if hr.shape[-1] == 1:
@@ -160,8 +161,7 @@ def _score(mesh: Mesh | None, degradation: Any):
 
     def on_host(method, numbers, hr):
         lr = np.asarray(lower(numbers, hr, degradation))
-        sr = np.stack([from_float(method(to_float(picture)), hr.dtype) for picture in lr])
-        return measure(sr, hr, scale)
+        return measure(np.stack([method(picture) for picture in lr]), hr, scale)
 
     def by_kind(method, numbers, hr):
         kind = {Weights: by_weights, str: by_name}.get(type(method), on_host)

@@ -40,7 +40,8 @@ def kept_dtype(dtype: np.dtype, path: str | Path) -> str:
     """Names the dtype that pixels stored in another come in."""
     if dtype.kind not in "biuf":
         raise Unsupported(f"{path} holds {dtype}; convert it to uint8, uint16 or float32")
-    return dtype.name if dtype in (np.uint8, np.uint16) else "float32"
+    native = dtype.newbyteorder("=")  # files of either byte order hold the same numbers
+    return native.name if native in (np.uint8, np.uint16) else "float32"
 
 
 def _open(path: str | Path) -> np.ndarray:

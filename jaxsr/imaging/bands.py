@@ -61,16 +61,25 @@ def check_unit(pixels: Array) -> None:
     )
 
 
-def _low_and_span(ranges: Ranges, pixels: Array) -> tuple[np.ndarray, np.ndarray]:
-    """Gives low and high - low in a shape that goes with the pixels, float32."""
-    channels = pixels.shape[-1]
-    if len(ranges) not in (1, channels):
+def check_ranges(ranges: Ranges, channels: int) -> None:
+    """Raises ValueError for ranges that do not fit so many bands, or that divide by no float32."""
+    if ranges and len(ranges) not in (1, channels):
         raise ValueError(
             f"got {len(ranges)} ranges for {channels} bands; "
             "state one pair for each band, or one for all"
         )
     for low, high in ranges:
-        if not high > low:
-            raise ValueError(f"got the range [{low}, {high}]; low must be less than high")
-    low, high = np.array(ranges).T.reshape(2, *(1,) * (pixels.ndim - 1), -1)
+        with np.errstate(over="ignore"):  # infinite, and so refused
+            ends = np.array([low, high, high - low]).astype(np.float32)
+        if not np.isfinite(ends).all() or ends[2] < np.finfo(np.float32).tiny:
+            raise ValueError(
+                f"got the range [{low}, {high}]; state [low, high] with low < high, both finite "
+                "and not nearly equal in float32"
+            )
+
+
+def _low_and_span(ranges: Ranges, pixels: Array) -> tuple[np.ndarray, np.ndarray]:
+    """Gives low and high - low in a shape that goes with the pixels, float32."""
+    check_ranges(ranges, pixels.shape[-1])
+    low, high = np.array(ranges, float).T.reshape(2, *(1,) * (pixels.ndim - 1), -1)
     return low.astype(np.float32), (high - low).astype(np.float32)

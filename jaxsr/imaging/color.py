@@ -17,6 +17,7 @@ _TO_YCBCR = (
 )
 _OFFSETS = (16.0, 128.0, 128.0)
 _FROM_YCBCR = np.linalg.inv(_TO_YCBCR).tolist()
+_GREY = (19595, 38470, 7471)  # of 2^16: Y of BT.601 over the full range, as Pillow has it
 
 
 def rgb_to_ycbcr(image: Array) -> Array:
@@ -53,16 +54,40 @@ def luma_difference(difference: Array) -> Array:
     return _dot(difference, _TO_YCBCR[0]) / 255
 
 
-def grey(pixels: np.ndarray) -> np.ndarray:
-    """Turns uint8 or uint16 RGB into grey as Pillow does: [..., 3] to [..., 1] of the same dtype.
+def fit_channels(pixels: np.ndarray, channels: int) -> np.ndarray:
+    """Gives [..., C] so many channels: grey is repeated to RGB, and RGB becomes its `grey`.
 
-    BT.601 over the full range, rounded to nearest, so that white stays white. Grey passes. Raises
-    ValueError for floats, which may be anything but colours.
+    One and three channels are taken for colours where they are uint8, uint16 or floats in [0, 1].
+    Raises ValueError, naming no file, for other floats, which are measurements, and other bands.
+    """
+    got = pixels.shape[-1]
+    if got == channels:
+        return pixels
+    if {got, channels} != {1, 3}:
+        raise ValueError(
+            f"got {got} channels, wanted {channels}; only grey and RGB stand in for each other"
+        )
+    if pixels.dtype.kind == "f" and pixels.size and not 0 <= pixels.min() <= pixels.max() <= 1:
+        raise ValueError(
+            f"got {got} channels, wanted {channels}, and floats from {pixels.min():.4g} to "
+            f"{pixels.max():.4g} are no colours that could be converted; give {channels} channels, "
+            "or floats in [0, 1]"
+        )
+    return grey(pixels) if channels == 1 else pixels.repeat(3, axis=-1)
+
+
+def grey(pixels: np.ndarray) -> np.ndarray:
+    """Turns RGB into grey as Pillow does: [..., 3] to [..., 1] of the same dtype.
+
+    BT.601 over the full range, so that white stays white; uint8 and uint16 rounded to nearest.
+    Grey passes.
     """
     if pixels.shape[-1] == 1:
         return pixels
+    if pixels.dtype.kind == "f":
+        return _dot(pixels, [weight / 2**16 for weight in _GREY])
     _levels(pixels.dtype)
-    total = pixels @ np.array([[19595], [38470], [7471]], np.uint32)  # of 2^16; fits 16-bit pixels
+    total = pixels @ np.array(_GREY, np.uint32)[:, None]  # fits 16-bit pixels
     return ((total + np.uint32(0x8000)) >> np.uint32(16)).astype(pixels.dtype)
 
 

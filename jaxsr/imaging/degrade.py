@@ -3,6 +3,9 @@
 A kind of degradation is a frozen dataclass, hashable and so static under jit, with `scale` and
 `apply(keys, hr) -> (lr, target)`. Each draws only from `keys`, one per picture, so that a picture
 is degraded alike in any batch and on any number of devices.
+
+LR has `levels` steps, as if it came from a file, and is then clipped to [0, 1]; 0 leaves it neither
+rounded nor clipped. None leaves it to `with_levels`: as the HR pictures' files.
 """
 
 import dataclasses
@@ -14,17 +17,20 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import msgspec
+import numpy as np
+from numpy.typing import DTypeLike
 
+from jaxsr.imaging.bands import Ranges
 from jaxsr.imaging.operations import OPS, stream
 from jaxsr.imaging.resize import resize
 
 
 @dataclass(frozen=True)
 class Bicubic:
-    """MATLAB's bicubic reduction, clipped to [0, 1], rounded to `levels` steps (0: unrounded)."""
+    """MATLAB's bicubic reduction, and then `levels`."""
 
     scale: int
-    levels: int = 255
+    levels: int | None = None
 
     def __post_init__(self) -> None:
         _check_levels(self.levels)
@@ -43,7 +49,7 @@ class Chain:
 
     scale: int
     steps: tuple[Any, ...]
-    levels: int = 255
+    levels: int | None = None
 
     def __post_init__(self) -> None:
         if not self.steps:
@@ -65,17 +71,35 @@ class Chain:
         return image
 
 
-def _reduce(image: jax.Array, scale: int, levels: int) -> jax.Array:
+def _reduce(image: jax.Array, scale: int, levels: int | None) -> jax.Array:
     if scale > 1:
         size = image.shape[1] // scale, image.shape[2] // scale
         image = resize(image, size, method="bicubic")
-    image = jnp.clip(image, 0, 1)
-    return jnp.round(image * levels) / levels if levels else image
+    return jnp.round(jnp.clip(image, 0, 1) * levels) / levels if levels else image
 
 
-def _check_levels(levels: int) -> None:
-    if levels < 0:
+def _check_levels(levels: int | None) -> None:
+    if levels is not None and levels < 0:
         raise ValueError(f"levels: got {levels}, wanted 0 (unrounded) or more, such as 255")
+
+
+def is_eight_bit(dtype: DTypeLike, channels: int, ranges: Ranges) -> bool:
+    """Says whether pictures are 8-bit grey or RGB, whose LR and SR are rounded to 8 bits again.
+
+    All others (of 16 bits, of floats, of other bands, of stated ranges) are measurements, of which
+    nothing is rounded or clipped.
+    """
+    return np.dtype(dtype) == np.uint8 and channels in (1, 3) and not ranges
+
+
+def with_levels(
+    spec: Bicubic | Chain, dtype: DTypeLike, *, channels: int, ranges: Ranges = ()
+) -> Any:
+    """Gives `spec` with the levels of LR made of such pictures, where it does not state them."""
+    if spec.levels is not None:
+        return spec
+    levels = 255 if is_eight_bit(dtype, channels, ranges) else 0
+    return dataclasses.replace(spec, levels=levels)
 
 
 DEGRADATIONS = {"bicubic": Bicubic, "chain": Chain}
@@ -87,8 +111,11 @@ def degrade(
     """Makes low-resolution pictures: hr [N, H, W, C] in [0, 1] to (lr, target, hr).
 
     `keys` [N] are typed PRNG keys, one per picture. lr is [N, H / scale, W / scale, C]; target,
-    [N, H, W, C], is what the network is to make of it: hr itself, or a sharpened hr.
+    [N, H, W, C], is what the network is to make of it: hr itself, or a sharpened hr. ValueError
+    where `spec.levels` is None.
     """
+    if spec.levels is None:
+        raise ValueError("levels: got None; state 0 or 255, or apply with_levels to the spec first")
     if hr.shape[1] % spec.scale or hr.shape[2] % spec.scale:
         raise ValueError(
             f"pictures of {hr.shape[1]} x {hr.shape[2]} cannot be reduced {spec.scale} times; "
@@ -122,10 +149,13 @@ def make_degradation(fields: Mapping[str, Any], scale: int) -> Bicubic | Chain:
 def degradation_fields(spec: Bicubic | Chain) -> dict[str, Any]:
     """Gives the table of which `make_degradation` makes `spec`, defaults written out.
 
-    It holds what TOML holds: strings, numbers, lists and tables.
+    It holds what TOML holds: strings, numbers, lists and tables. `levels` that the files are to say
+    are absent.
     """
     kinds, ops = ({cls: name for name, cls in table.items()} for table in (DEGRADATIONS, OPS))
-    fields = {"kind": kinds[type(spec)], "levels": spec.levels}
+    fields: dict[str, Any] = {"kind": kinds[type(spec)]}
+    if spec.levels is not None:
+        fields["levels"] = spec.levels
     if isinstance(spec, Chain):
         fields["steps"] = [{"op": ops[type(op)], **_plain(op)} for op in spec.steps]
     return fields

@@ -88,13 +88,15 @@ def fit(
 ) -> Dictionary:
     """Learns coupled dictionaries from float pictures [H, W, C] in [0, 1]: of RGB, from Y.
 
-    `samples` patches of `patch` x `patch` LR pixels are drawn, as many of each picture, and coded
-    by `nonzero` of the `atoms`. Raises ValueError where scikit-learn is absent.
+    Of other pictures, from each band. `samples` patches of `patch` x `patch` LR pixels are drawn,
+    as many of each picture but one at least, and coded by `nonzero` of the `atoms`. Raises
+    ValueError where scikit-learn is absent.
     """
     _check_sklearn()
     rng = np.random.default_rng(seed)
-    each = samples // max(len(pictures), 1)
-    drawn = [_training_patches(picture, scale, patch, each, rng) for picture in pictures]
+    planes = [plane for picture in pictures for plane in _planes(picture)]
+    each = max(1, samples // max(len(planes), 1))
+    drawn = [_training_patches(plane, scale, patch, each, rng) for plane in planes]
     found = sum(len(features) for features, _ in drawn)
     if found < atoms:
         raise ValueError(
@@ -137,12 +139,19 @@ def _check_sklearn() -> None:
         ) from error
 
 
+def _planes(picture: np.ndarray) -> list[np.ndarray]:
+    """Gives what is learnt from of [H, W, C], each [H, W, 1]."""
+    if picture.shape[-1] in (1, 3):
+        return [luma(picture)]
+    return np.split(picture, picture.shape[-1], axis=-1)
+
+
 def _training_patches(
-    picture: np.ndarray, scale: int, patch: int, count: int, rng: np.random.Generator
+    plane: np.ndarray, scale: int, patch: int, count: int, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Draws `count` patches: their features, and what their bicubic enlargement lacks."""
-    height, width = (n // scale * scale for n in picture.shape[:2])
-    hr = luma(picture[:height, :width])
+    """Draws `count` patches of [H, W, 1]: their features, and what bicubic enlargement lacks."""
+    height, width = (n // scale * scale for n in plane.shape[:2])
+    hr = plane[:height, :width]
     lr = resize(hr, (height // scale, width // scale)).clip(0, 1)
     enlarged = resize(lr, (height, width))
     features = _patches(_feature_maps(enlarged[..., 0]), patch, scale)

@@ -111,10 +111,9 @@ def _overlap(
     arch: Any, needs: Cost, shape: tuple[int, ...], tile: int | None, halo: int | None, budget: int
 ) -> tuple[float, Way]:
     margin = aligned(needs.radius if halo is None else halo, arch.multiple)
-    if tile is None:
-        window = int(min(MAX_WINDOW, math.sqrt(budget / (needs.pixel * shape[0]))))
-        tile = max(window - 2 * margin - arch.multiple + 1, 1)
-    tile = aligned(tile, arch.multiple)
+    window = int(min(MAX_WINDOW, math.sqrt(budget / (needs.pixel * shape[0]))))
+    fitting = max(window - 2 * margin - arch.multiple + 1, 1)
+    tile = aligned(fitting if tile is None else tile, arch.multiple)
     return (1 + 2 * margin / tile) ** 2, Way("overlap", tile, margin)
 
 

@@ -12,7 +12,7 @@ from jaxsr.imaging.bands import check_unit, from_unit, to_unit
 from jaxsr.imaging.color import from_float, to_float
 from jaxsr.imaging.resize import resize
 from jaxsr.inference.pipeline import Enlarge, Enlarged
-from jaxsr.inference.refine import consistent, residual, self_ensemble, to_scale
+from jaxsr.inference.refine import Network, consistent, residual, self_ensemble, to_scale
 from jaxsr.inference.tiled import Tiling, check_tiling, upscale_noted
 from jaxsr.networks.weights import Weights
 
@@ -69,11 +69,12 @@ def _refined(
     """Through the network in floats, and what the options add to it."""
     unit = weights.replace(ranges=())  # pyright: ignore[reportAttributeAccessIssue]
 
-    def network(image: np.ndarray) -> np.ndarray:
+    def plain(image: np.ndarray) -> np.ndarray:
         sr, said = upscale_noted(unit, image, options.tiling)
         notes.extend(note for note in said if note not in notes)
         return sr
 
+    network: Network = plain
     image = np.asarray(to_unit(pixels, weights.ranges))
     if options.self_ensemble:
         network = self_ensemble(network)

@@ -1,5 +1,6 @@
 """Which input pixels a patch of the output depends on, as numbers and as a picture."""
 
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -7,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxsr.imaging.color import to_float
-from jaxsr.inference.upscale import upscale
+from jaxsr.inference.upscale import apply, check, to_network
 from jaxsr.networks.weights import Weights
 
 PROBES = 16  # random directions that the gradient's magnitude is estimated with
@@ -41,6 +42,7 @@ def explain(weights: Weights, image: np.ndarray, *, y: int, x: int, size: int = 
     vector-Jacobian products with random signs (Hutchinson 1990), for a plain sum would let
     derivatives of both signs cancel. Raises ValueError for a patch that leaves the output.
     """
+    check(weights, image)
     scale = weights.arch.scale
     height, width = (n * scale for n in image.shape[:2])
     if not (0 <= y <= height - size and 0 <= x <= width - size and size > 0):
@@ -48,7 +50,7 @@ def explain(weights: Weights, image: np.ndarray, *, y: int, x: int, size: int = 
             f"got a patch of {size} x {size} at ({y}, {x}), wanted one inside the output of "
             f"{height} x {width} pixels"
         )
-    heat = np.asarray(_heat(weights, jnp.asarray(to_float(image)), y, x, size))
+    heat = np.asarray(_heat(weights, to_network(weights, jnp.asarray(image)), y, x, size))
     rows, columns = (np.flatnonzero(heat.any(axis)) for axis in (1, 0))
     if not rows.size:
         raise ValueError("the patch depends on no input pixel: the network is constant there")
@@ -57,18 +59,22 @@ def explain(weights: Weights, image: np.ndarray, *, y: int, x: int, size: int = 
     return Explanation(heat, patch, field)
 
 
-def _heat(weights: Weights, image: jax.Array, y: int, x: int, size: int) -> jax.Array:
+@partial(jax.jit, static_argnames="size")
+def _heat(weights: Weights, image: jax.Array, y: Any, x: Any, size: int) -> jax.Array:
     def patch(image):
-        return upscale(weights, image)[y : y + size, x : x + size]
+        sr = apply(weights, image[None])[0]
+        return jax.lax.dynamic_slice_in_dim(
+            jax.lax.dynamic_slice_in_dim(sr, y, size, axis=0), x, size, axis=1
+        )
 
-    @jax.jit
-    def estimate(image, keys):
-        values, pull = jax.vjp(patch, image)
-        signs = (jax.random.rademacher(key, values.shape, values.dtype) for key in keys)
-        return sum(jnp.sum(jnp.square(pull(sign)[0]), axis=-1) for sign in signs)
+    values, pull = jax.vjp(patch, image)
 
-    squares: Any = estimate(image, jax.random.split(jax.random.key(0), PROBES))
-    return jnp.sqrt(squares / PROBES)
+    def square(key):
+        signs = jax.random.rademacher(key, values.shape, values.dtype)
+        return jnp.sum(jnp.square(pull(signs)[0]), axis=-1)
+
+    squares = jax.lax.map(square, jax.random.split(jax.random.key(0), PROBES))
+    return jnp.sqrt(squares.mean(0))
 
 
 def draw(image: np.ndarray, explanation: Explanation) -> np.ndarray:

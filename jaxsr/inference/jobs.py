@@ -3,7 +3,7 @@
 import os
 import re
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -82,7 +82,7 @@ def run_job(
     digest: str = "",
     fresh: bool = False,
     batch: int = 1,
-) -> Iterator[dict[str, Any]]:
+) -> Generator[dict[str, Any], None, None]:
     """Upscale each picture of a plan and yield a record of it, in their order.
 
     A record holds `input` and `output` (paths), `status` ("done", "skipped" or "failed"), `error`

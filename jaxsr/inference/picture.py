@@ -30,7 +30,9 @@ def upscale_picture(enlarge: Enlarge, picture: Picture, *, channels: int | None)
     else:
         sr = _colors(enlarge, pixels, channels)
     if sr.shape[-1] < pixels.shape[-1]:
-        picture = replace(picture, mode="plain", palette=None)
+        # A profile of RGB says nothing of grey, and PNG forbids it there.
+        metadata = replace(picture.metadata, icc=None)
+        picture = replace(picture, mode="plain", palette=None, metadata=metadata)
     if alpha is not None:
         alpha = color.from_float(
             resize(color.to_float(alpha), sr.shape[:2], method="bicubic"), alpha.dtype
@@ -48,7 +50,7 @@ def upscale_frames(
 
 def _colors(enlarge: Enlarge, pixels: np.ndarray, channels: int | None) -> np.ndarray:
     if channels == 1 and pixels.shape[-1] == 3:
-        pixels = color.grey(pixels)
+        pixels = color.fit_channels(pixels, 1)
     if channels != 3 or pixels.shape[-1] != 1:
         return enlarge(pixels)
     sr = enlarge(pixels.repeat(3, axis=-1))

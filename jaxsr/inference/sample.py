@@ -4,11 +4,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxsr.imaging.bands import from_unit
 from jaxsr.networks.weights import Weights
 
 
 def sample(key: jax.Array, weights: Weights, *, count: int = 1) -> jax.Array:
-    """Make pictures of noise: float32 [count, size, size, C] in [0, 1].
+    """Make pictures of noise: float32 [count, size, size, C] in [0, 1], or in `weights.ranges`.
 
     Each latent is drawn from N(0, 1) by a fold of `key`, so the first of many are those of few.
     Pure; `count` is static under `jax.jit`. Raises ValueError for weights that need a picture.
@@ -23,7 +24,7 @@ def sample(key: jax.Array, weights: Weights, *, count: int = 1) -> jax.Array:
     noise = jax.vmap(lambda key: jax.random.normal(key, (latent,)))(keys)
     pictures = arch.apply({"params": weights.params, "batch_stats": weights.stats}, noise)
     assert isinstance(pictures, jax.Array)
-    return pictures
+    return from_unit(pictures, weights.ranges, jnp.float32)
 
 
 def tile(pictures: np.ndarray, *, gap: int = 2) -> np.ndarray:

@@ -2,17 +2,9 @@
 
 import tomllib
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-from jaxsr.imaging.bands import Ranges
 from jaxsr.networks.weights import Weights, read_metadata, read_weights
-
-
-class Given(NamedTuple):
-    """What a network was trained to be given: the fields of its degradation, and its ranges."""
-
-    degrade: dict[str, Any] | None = None
-    ranges: Ranges = ()
 
 
 def load(path: str | Path) -> Weights:
@@ -23,14 +15,10 @@ def load(path: str | Path) -> Weights:
     return read_weights(_file(path))
 
 
-def load_given(path: str | Path) -> Given:
-    """What the network of `load(path)` was given in training, where its file says so."""
+def load_degradation(path: str | Path) -> dict[str, Any] | None:
+    """The fields of what the network of `load(path)` was trained to undo, where its file says."""
     text = read_metadata(_file(path)).get("config")
-    if text is None:
-        return Given()
-    config = tomllib.loads(text)
-    ranges = config["data"].get("ranges", [])
-    return Given(config["degrade"], tuple((low, high) for low, high in ranges))
+    return None if text is None else tomllib.loads(text)["degrade"]
 
 
 def _file(path: str | Path) -> Path:

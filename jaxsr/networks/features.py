@@ -150,10 +150,10 @@ def _read_head(file: Any, path: Path) -> VGGParams:
     if f"{HEAD['linear3']}.weight" not in file.keys():
         raise ValueError(
             f"{path} holds VGG's convolutions without its classifier: set"
-            ' loss.perceptual.content = "pooled", or name a file of the whole network'
+            ' loss.perceptual.content = "pooled", or save the state_dict() of the whole network'
         )
     tensors = {
-        name: (file.get_tensor(f"{theirs}.{p}") for p in ("weight", "bias"))
+        name: [file.get_tensor(f"{theirs}.{part}") for part in ("weight", "bias")]
         for name, theirs in HEAD.items()
     }
     return {

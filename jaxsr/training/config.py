@@ -13,7 +13,8 @@ import tomli_w
 from flax import linen as nn
 
 from jaxsr.evaluation.evaluate import metric_names
-from jaxsr.imaging.degrade import degradation_fields, make_degradation
+from jaxsr.imaging.bands import check_ranges
+from jaxsr.imaging.degrade import Bicubic, degradation_fields, make_degradation
 from jaxsr.networks.discriminators import DISCRIMINATORS
 from jaxsr.networks.features import smallest
 from jaxsr.networks.generators import GENERATORS
@@ -82,7 +83,7 @@ def _network(section: str, registry: dict[str, type[nn.Module]], spec: dict[str,
 
 
 def degradation(config: Config) -> Any:
-    """The spec that `jaxsr.imaging.degrade.degrade` takes."""
+    """The spec of `jaxsr.imaging.degrade`; its `levels` may be left to the pictures."""
     return make_degradation(config.degrade, generator(config).scale)
 
 
@@ -175,26 +176,37 @@ def _check_task(config: Config, g: Any) -> None:
                 )
         if data.crop != g.size:
             raise ValueError(f"data.crop: got {data.crop}, wanted generator.size = {g.size}")
-    elif g.scale == 1 and not data.lr and config.degrade.get("kind", "bicubic") == "bicubic":
-        raise ValueError(
-            "degrade.kind: got bicubic at scale 1, which changes nothing; set a kind to restore "
-            "from, such as noise"
-        )
-    if len(data.ranges) not in (0, 1, g.channels):
-        raise ValueError(
-            f"data.ranges: got {len(data.ranges)} pairs, wanted one for all or one for each of the "
-            f"{g.channels} bands"
-        )
-    for low, high in data.ranges:
-        if not low < high:
-            raise ValueError(
-                f"data.ranges: got [{low}, {high}], wanted [low, high] with low < high"
-            )
+    _check_degradation(config, g)
+    try:
+        check_ranges(data.ranges, g.channels)
+    except ValueError as error:
+        raise ValueError(f"data.ranges: {error}") from error
     known = metric_names(g.channels)
     if config.eval.best not in (None, *known):
         raise ValueError(
             f"eval.best: got {config.eval.best}, wanted one of {', '.join(known)} for "
             f"{g.channels} channels"
+        )
+
+
+def _check_degradation(config: Config, g: Any) -> None:
+    """A degradation is stated where it is used, and known where `data.val` is measured."""
+    data, latent = config.data, getattr(g, "latent", 0)
+    stated = degradation(config) != Bicubic(g.scale)
+    if stated and (latent or data.lr):
+        why = "this generator makes pictures of noise" if latent else "data.lr is taken as it is"
+        raise ValueError(f"degrade: got {config.degrade!r}, but {why}; remove the section")
+    if latent or g.scale > 1:
+        return
+    if data.lr and data.val:
+        raise ValueError(
+            "data.val: got it beside data.lr at scale 1, where nothing says how to degrade it; "
+            "remove data.val, or replace data.lr by a [degrade] section"
+        )
+    if not data.lr and config.degrade.get("kind", "bicubic") == "bicubic":
+        raise ValueError(
+            "degrade.kind: got bicubic at scale 1, which changes nothing; set a kind to restore "
+            "from, such as noise"
         )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -9,7 +10,7 @@ import numpy as np
 
 from jaxsr.imaging import files
 from jaxsr.imaging.bands import Ranges
-from jaxsr.imaging.color import grey
+from jaxsr.imaging.color import fit_channels
 from jaxsr.imaging.files import Header
 from jaxsr.imaging.find import Found, Sources, find, listed
 
@@ -80,11 +81,11 @@ def scan(
     paths = [str(item.path) for item in found]
     partners, dropped = _pair(found, source, lr, scale) if lr else ([None] * len(found), [])
     headers = _headers([*paths, *filter(None, partners)])
-    dtype = next((h.dtype for h in map(headers.get, paths) if isinstance(h, Header)), "uint8")
+    dtype = _common_dtype([headers[path] for path in paths], channels, crop)
     kept = []
     for path, partner in zip(paths, partners, strict=True):
         header, other = headers[path], headers.get(partner) if partner else None
-        refused = _refusal(header, dtype, channels, crop)
+        refused = _refusal(header, channels, crop) or _refusal_of_dtype(header, dtype)
         if not refused and lr:
             refused = _refusal_of_pair(headers[path], other, dtype, channels, scale)
         dropped += [(path, refused)] if refused else []
@@ -108,28 +109,19 @@ def scan(
 def decode(pictures: Pictures, file: int) -> np.ndarray:
     """Decode `pictures.files[file]` to [H, W, C]; ValueError, not naming it, where that fails.
 
-    Integer RGB becomes grey by `color.grey`; integer grey is repeated to RGB.
+    Grey and RGB become one another by `color.fit_channels`.
     """
     path = pictures.files[file]
     try:
-        pixels = files.read(path).pixels
+        pixels = fit_channels(files.read(path).pixels, pictures.channels)
     except ValueError as error:
         raise ValueError(_without(path, error)) from error
-    if pixels.dtype != np.float32:
-        pixels = _photograph(pixels, pictures.channels)
     if pixels.shape != pictures.shape(file) or pixels.dtype != pictures.dtype:
         raise ValueError(
             f"it decodes to {pixels.dtype} {pixels.shape}, but its header promised "
             f"{pictures.dtype} {pictures.shape(file)}; was it changed during the run?"
         )
     return pixels
-
-
-def _photograph(pixels: np.ndarray, channels: int) -> np.ndarray:
-    """Turn grey and RGB into each other where `channels` wants it; what has other bands passes."""
-    if (pixels.shape[2], channels) == (1, 3):
-        return np.repeat(pixels, 3, axis=2)
-    return grey(pixels) if (pixels.shape[2], channels) == (3, 1) else pixels
 
 
 def _check(crop: int, scale: int) -> None:
@@ -175,15 +167,24 @@ def _without(path: str, error: ValueError) -> str:
     return str(error).removeprefix(f"{path} ")
 
 
-def _refusal(header: Header | str, dtype: str, channels: int, crop: int) -> str:
-    """Say why a picture cannot be used; empty where it can."""
+def _common_dtype(headers: list[Header | str], channels: int, crop: int) -> str:
+    """Return the dtype of most of the pictures that can be used, of the first where two tie."""
+    usable = (h for h in headers if isinstance(h, Header) and not _refusal(h, channels, crop))
+    most = Counter(header.dtype for header in usable).most_common(1)
+    return most[0][0] if most else "uint8"
+
+
+def _refusal_of_dtype(header: Header | str, dtype: str) -> str:
+    assert isinstance(header, Header)
+    return "" if header.dtype == dtype else f"it is {header.dtype}, but most pictures are {dtype}"
+
+
+def _refusal(header: Header | str, channels: int, crop: int) -> str:
+    """Say why a picture cannot be used, whatever its dtype; empty where it can."""
     if isinstance(header, str):
         return header
-    if header.dtype != dtype:
-        return f"it is {header.dtype}, but the first picture is {dtype}"
-    # Grey and RGB stand in for each other; floats are measurements, whose bands mean themselves.
-    photograph = dtype != "float32" and {header.channels, channels} <= {1, 3}
-    if header.channels != channels and not photograph:
+    colours = {header.channels, channels} <= {1, 3}  # which stand in for each other
+    if header.channels != channels and not colours:
         bands = "1 band" if header.channels == 1 else f"{header.channels} bands"
         return f"it has {bands}, generator.channels is {channels}"
     if min(header.height, header.width) < crop:
@@ -198,7 +199,7 @@ def _refusal_of_pair(
     assert isinstance(hr, Header)
     if lr is None:
         return "no LR picture has its name"
-    if refused := _refusal(lr, dtype, channels, 1):
+    if refused := _refusal(lr, channels, 1) or _refusal_of_dtype(lr, dtype):
         return f"its LR picture: {refused}"
     assert isinstance(lr, Header)
     if (lr.height * scale, lr.width * scale) != (hr.height, hr.width):

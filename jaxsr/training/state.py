@@ -119,4 +119,4 @@ def _net(weights: Weights, tx: optax.GradientTransformation) -> Net:
 
 def ema_weights(config: Config, state: TrainState) -> Weights:
     """The averaged generator that evaluation and inference use, with the live statistics."""
-    return Weights(state.ema, state.g.stats, generator(config))
+    return Weights(state.ema, state.g.stats, generator(config), config.data.ranges)

@@ -1,5 +1,6 @@
 """What is measured and shown of the averaged weights in the course of a run."""
 
+import dataclasses
 from typing import Any
 
 import jax
@@ -8,7 +9,6 @@ from jax.sharding import Mesh
 
 from jaxsr.evaluation.evaluate import DEGRADED, degraded, evaluate, read_set, super_resolve
 from jaxsr.imaging.color import from_float
-from jaxsr.imaging.degrade import Bicubic
 from jaxsr.imaging.find import find_pictures
 from jaxsr.inference.sample import sample, tile
 from jaxsr.networks.weights import Weights
@@ -32,8 +32,8 @@ class Validation:
         arch, data = generator(config), config.data
         self._config, self._mesh, self._scale = config, mesh, arch.scale
         self._latent = getattr(arch, "latent", 0)
-        # Pairs come as they are; their networks are measured on what is known.
-        self._degradation = Bicubic(arch.scale) if data.lr else degradation(config)
+        # Beside pairs it is the default, bicubic: their networks are measured on what is known.
+        self._degradation = degradation(config)
         # What stands beside the network, and has to be beaten.
         self._simple = DEGRADED if arch.scale == 1 else "bicubic"
         paths = find_pictures(data.val) if data.val else []
@@ -49,11 +49,11 @@ class Validation:
         return {"method": self._simple, **self.figures(self._simple)}
 
     def figures(self, method: Weights | str) -> dict[str, float]:
-        """Mean over the test set of each metric; {} without one."""
+        """Mean over the test set of each metric, and what is `identical`; {} without a set."""
         if not self.examples:
             return {}
         result = evaluate(method, self.examples, degradation=self._degradation, mesh=self._mesh)
-        return result["mean"]
+        return {**result["mean"], "identical": result["identical"]}
 
     def grid(self, weights: Weights, *, title: str) -> np.ndarray | None:
         """Pictures of noise; or fixed crops in columns: the simple method, the network, the HR."""
@@ -63,8 +63,8 @@ class Validation:
 
     def _samples(self, weights: Weights) -> np.ndarray:
         key = jax.random.key(self._config.train.seed)
-        pictures = _sample(key, weights, count=self._config.eval.images)
-        return tile(from_float(np.asarray(pictures), np.uint8))
+        weights = dataclasses.replace(weights, ranges=())  # to be looked at, whatever the units
+        return tile(_shown(_sample(key, weights, count=self._config.eval.images)))
 
     def _crops(self, weights: Weights, title: str) -> np.ndarray:
         scale, side = self._scale, self._config.eval.image_size
@@ -89,8 +89,8 @@ def _centre(picture: np.ndarray, side: int) -> np.ndarray:
     return picture[y : y + height, x : x + width]
 
 
-def _shown(picture: Any) -> np.ndarray:
-    """uint8, and of bands that are neither grey nor RGB the first three, or the first."""
-    picture = np.asarray(picture)
-    picture = picture if picture.dtype == np.uint8 else from_float(picture, np.uint8)
-    return picture[..., : 3 if picture.shape[-1] >= 3 else 1]
+def _shown(pictures: Any) -> np.ndarray:
+    """[..., C] as uint8, and of bands that are neither grey nor RGB the first three, or first."""
+    pictures = np.asarray(pictures)
+    pictures = pictures if pictures.dtype == np.uint8 else from_float(pictures, np.uint8)
+    return pictures[..., : 3 if pictures.shape[-1] >= 3 else 1]

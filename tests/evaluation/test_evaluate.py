@@ -9,10 +9,11 @@ import pytest
 from flax.traverse_util import flatten_dict, unflatten_dict
 from PIL import Image
 
-from jaxsr.evaluation.compare import common_input, compare, learn
+from jaxsr.evaluation.compare import Learnt, common_input, compare, definition, learn
 from jaxsr.evaluation.evaluate import (
     Example,
     classical_methods,
+    degraded,
     evaluate,
     metric_names,
     read_set,
@@ -20,7 +21,6 @@ from jaxsr.evaluation.evaluate import (
 from jaxsr.imaging.degrade import Bicubic, degrade, make_degradation
 from jaxsr.imaging.find import find_pictures
 from jaxsr.imaging.resize import resize
-from jaxsr.interop.load import Given
 from jaxsr.networks.generators import DCGANGenerator, SRVGGNetCompact
 from jaxsr.networks.weights import Weights
 from jaxsr.training.mesh import make_mesh
@@ -42,13 +42,13 @@ def paint(path, pixels):
     return path
 
 
-def nearest_network(scale=2, channels=3) -> Weights:
+def nearest_network(scale=2, channels=3, ranges=()) -> Weights:
     """A network of zeros, whose skip connection is what it does: enlarging by repetition."""
     arch = SRVGGNetCompact(scale=scale, channels=channels, num_features=2, num_convs=1)
     picture = jax.ShapeDtypeStruct((1, 8, 8, channels), jnp.float32)
     shapes = flatten_dict(jax.eval_shape(arch.init, jax.random.key(0), picture)["params"])
     params = {name: np.zeros(leaf.shape, np.float32) for name, leaf in shapes.items()}
-    return Weights(unflatten_dict(params), {}, arch)
+    return Weights(unflatten_dict(params), {}, arch, ranges)
 
 
 def rounded(image):
@@ -151,11 +151,49 @@ def test_grey_networks_are_measured_on_the_grey_of_training(folder):
         np.testing.assert_array_equal(example.hr[..., 0], wanted[:height, :width])
 
 
-def test_sixteen_bits_are_measured_as_eight(tmp_path):
-    deep = np.arange(20 * 20, dtype=np.uint16).reshape(20, 20) * 160
+def test_sixteen_bits_are_measured_unrounded(tmp_path):
+    """12 bits of 16, of which 8 would leave 16 levels; beside them a picture of 8."""
+    deep = np.random.default_rng(0).integers(0, 4096, (20, 20), np.uint16)
     Image.fromarray(deep).save(tmp_path / "deep.png")
-    (example,) = read_set([tmp_path / "deep.png"], scale=2)
-    np.testing.assert_array_equal(example.hr[..., 1], np.round(deep / 65535 * 255))
+    paint(tmp_path / "eight.png", smooth(20, 20))
+    examples = read_set(sorted(tmp_path.iterdir()), scale=2)
+    assert [example.hr.dtype for example in examples] == [np.float32, np.uint8]
+    np.testing.assert_allclose(examples[0].hr[..., 1], deep / 65535, atol=1e-7)
+    lr = degraded(np.zeros(1, np.uint32), examples[0].hr[None], Bicubic(2))[0]
+    np.testing.assert_allclose(lr, resize(examples[0].hr, (10, 10)), atol=1e-6)
+    assert len(np.unique(lr)) == 100
+    eight = degraded(np.zeros(1, np.uint32), examples[1].hr[None], Bicubic(2))[0]
+    np.testing.assert_allclose(eight, rounded(resize(examples[1].hr / 255, (10, 10))), atol=1e-6)
+    words = definition(Bicubic(2), examples)
+    assert "; both rounded to 8 bits of the 1 pictures that have them;" in words
+    network = nearest_network()
+    mine, nearest = (
+        evaluate(method, examples, degradation=Bicubic(2))["mean"]
+        for method in (network, "nearest")
+    )
+    assert mine == pytest.approx(nearest, abs=1e-4)
+
+
+@pytest.mark.parametrize("levels, words", [(0, "LR to 0 levels"), (7, "LR to 7 levels")])
+def test_stated_levels_hold(folder, levels, words):
+    """As the network was trained, whatever the files."""
+    (example,) = read_set([folder / "a.png"], scale=2)
+    spec = Bicubic(2, levels=levels)
+    lr = degraded(np.zeros(1, np.uint32), example.hr[None], spec)[0]
+    wanted = resize(example.hr / 255, (12, 15))
+    wanted = np.round(wanted.clip(0, 1) * levels) / levels if levels else wanted
+    np.testing.assert_allclose(lr, wanted, atol=1e-6)
+    assert f"SR rounded to 8 bits, {words};" in definition(spec, [example])
+
+
+def test_floats_of_other_channels_are_colours_or_refused(tmp_path):
+    colours = np.random.default_rng(0).random((20, 22, 3)).astype(np.float32)
+    np.save(tmp_path / "rgb.npy", colours)
+    np.save(tmp_path / "hot.npy", colours * 300)
+    (example,) = read_set([tmp_path / "rgb.npy"], scale=2, channels=1)
+    np.testing.assert_allclose(example.hr[..., 0], colours @ [0.299, 0.587, 0.114], atol=1e-4)
+    with pytest.raises(ValueError, match="hot.npy: got 3 channels, wanted 1, and floats from"):
+        read_set([tmp_path / "hot.npy"], scale=2, channels=1)
 
 
 def test_files_of_one_name_are_told_apart(tmp_path):
@@ -178,7 +216,8 @@ def test_a_report_is_as_the_readers_of_json_expect(folder):
     assert "2 pixels cropped" in report["definition"]
     for name in names:
         result = report["methods"][name]
-        assert set(result) == {"mean", "images", "seconds"} and result["seconds"] > 0
+        assert set(result) == {"mean", "identical", "images", "seconds"}
+        assert result["identical"] == 0 and result["seconds"] > 0
         assert list(result["images"]) == ["a.png", "c.png"]
         for figures in (result["mean"], *result["images"].values()):
             assert list(figures) == list(METRICS)
@@ -198,38 +237,83 @@ def test_an_infinite_psnr_is_null_in_the_report(tmp_path):
         "psnr_rgb": None,
         "ssim_rgb": 1.0,
     }
-    assert result["mean"]["psnr_y"] is None and result["images"]["noise.png"]["psnr_y"] > 10
+    noise = result["images"]["noise.png"]
+    assert result["identical"] == 1 and 10 < noise["psnr_y"] == result["mean"]["psnr_y"]
+    assert result["mean"]["ssim_y"] == pytest.approx((1 + noise["ssim_y"]) / 2)
+    assert "the pictures that are not identical" in report["definition"]
     (flat, _) = read_set(sorted(tmp_path.iterdir()), scale=2)
-    assert evaluate("bicubic", [flat], degradation=Bicubic(2))["mean"]["psnr_y"] == np.inf
+    result = evaluate("bicubic", [flat], degradation=Bicubic(2))
+    assert result["mean"]["psnr_y"] == np.inf and result["identical"] == 1
+
+
+def test_pictures_that_nothing_befell_leave_a_mean_of_the_others(folder):
+    """Of ten draws at 0.5, as many as have it."""
+    examples = [Example(i, f"{i}.png", smooth(24, 24, seed=i)) for i in range(10)]
+    spec = make_degradation({**NOISE, "probability": 0.5}, 1)
+    result = evaluate("degraded", examples, degradation=spec)
+    psnr = np.array([figures["psnr_rgb"] for figures in result["images"].values()])
+    assert 0 < np.isinf(psnr).sum() == result["identical"] < 10
+    assert result["mean"]["psnr_rgb"] == pytest.approx(psnr[np.isfinite(psnr)].mean())
 
 
 NOISE = {"kind": "noise", "sigma": [20, 40]}
 
 
-def test_one_input_of_all():
+def test_one_input_of_all(folder):
     two, three, grey = nearest_network(2), nearest_network(3), nearest_network(2, 1)
     bands, one = nearest_network(2, 6), nearest_network(1)
+    ranged = nearest_network(2, ranges=((0.0, 2.0),))
     latent = Weights({}, {}, DCGANGenerator(size=8))
-    plain, ranged = Given(), Given(ranges=((0.0, 2.0),))
-    noisy, noisier = Given(NOISE), Given({**NOISE, "sigma": [30, 40]})
-    assert common_input({}, {}, 4) == (Bicubic(4), 3, ())
-    assert common_input({"a": two, "b": two}, {"a": plain, "b": noisy}, None)[0] == Bicubic(2)
-    assert common_input({"a": grey}, {"a": plain}, 2) == (Bicubic(2), 1, ())
-    assert common_input({"a": bands}, {"a": plain}, None) == (Bicubic(2, levels=0), 6, ())
-    assert common_input({"a": two}, {"a": ranged}, None)[1:] == (3, ranged.ranges)
-    assert common_input({"a": one}, {"a": noisy}, None)[0] == make_degradation(NOISE, 1)
+    plain, pairs = None, {"kind": "bicubic"}
+    noisy, noisier = NOISE, {**NOISE, "sigma": [30, 40]}
+    coarse, fine = {"levels": 7}, {"levels": 0}
+
+    def common(networks, given, scale, **options):
+        return common_input(networks, given, scale, sources=[str(folder)], **options)
+
+    assert common({}, {}, 4) == (Bicubic(4), 3, ())
+    assert common({"a": two, "b": two}, {"a": plain, "b": noisy}, None)[0] == Bicubic(2)
+    assert common({"a": two, "b": two}, {"a": plain, "b": coarse}, None)[0] == Bicubic(2, 7)
+    assert common({"a": grey}, {"a": plain}, 2) == (Bicubic(2), 1, ())
+    assert common({"a": bands}, {"a": pairs}, None) == (Bicubic(2), 6, ())
+    assert common({"a": ranged}, {"a": plain}, None)[1:] == (3, ranged.ranges)
+    assert common({"a": ranged}, {"a": plain}, None, ranges=ranged.ranges)[2] == ranged.ranges
+    assert common({"a": one}, {"a": noisy}, None)[0] == make_degradation(NOISE, 1)
     for networks, given, scale, words in (
         ({}, {}, None, "scale: got none, .* give --scale"),
         ({"a": two, "b": three}, {}, None, "scale: got a 2, b 3, wanted one for all"),
         ({"a": two}, {}, 4, "scale: got a 2, --scale 4"),
         ({"a": two, "b": grey}, {}, None, "channels: got a 3, b 1"),
-        ({"a": two, "b": two}, {"a": plain, "b": ranged}, None, "ranges: got a"),
+        ({"a": two, "b": ranged}, {"a": plain, "b": plain}, None, "ranges: got a"),
+        ({"a": two, "b": two}, {"a": fine, "b": coarse}, None, "degrade.levels: got a 0, b 7"),
+        ({"a": one}, {"a": pairs}, None, "a was trained on pairs, whose degradation is not known"),
         ({"a": one, "b": one}, {"a": noisy, "b": noisier}, None, "degradation: got a"),
         ({"a": one}, {"a": plain}, None, "a does not say what it was trained to restore"),
         ({"a": latent}, {"a": plain}, None, "a makes pictures of noise"),
     ):
         with pytest.raises(ValueError, match=words):
-            common_input(networks, given, scale)
+            common(networks, given, scale)
+    with pytest.raises(ValueError, match="ranges: got a .*, --ranges"):
+        common({"a": two}, {"a": plain}, None, ranges=((0, 4),))
+
+
+def test_without_networks_the_first_picture_says_the_channels(folder, tmp_path):
+    arrays = {"2": np.uint8, "6": np.uint16, "1": np.float32}
+    for bands, dtype in arrays.items():
+        np.save(tmp_path / f"{bands}.npy", np.zeros((20, 20, int(bands)), dtype))
+    for name, channels in (("2", 2), ("6", 6), ("1", 1)):
+        source = [str(tmp_path / f"{name}.npy")]
+        assert common_input({}, {}, 2, sources=source) == (Bicubic(2), channels, ())
+    source, ranges = [str(tmp_path / "2.npy")], ((0.0, 4.0), (0.0, 9.0))
+    *_, report = compare({}, source, degradation=Bicubic(2), channels=2, ranges=ranges)
+    assert "over 2 bands" in report["definition"] and "nothing rounded" in report["definition"]
+    assert common_input({}, {}, 2, sources=source, ranges=ranges)[1:] == (2, ranges)
+    with pytest.raises(ValueError, match="got 3 ranges for 2 bands"):
+        common_input({}, {}, 2, sources=source, ranges=((0, 1),) * 3)
+    # Grey beside RGB is repeated, so a set that begins with it is one of RGB.
+    assert common_input({}, {}, 2, sources=[str(folder / "d.png")])[1] == 3
+    stated = common_input({}, {}, 2, sources=[str(folder / "d.png")], ranges=((0, 9),))
+    assert stated[1] == 1
 
 
 def test_restoring_is_measured_on_the_degraded_picture(folder):
@@ -248,20 +332,22 @@ def test_restoring_is_measured_on_the_degraded_picture(folder):
         assert figures == pytest.approx(same["images"][name], abs=1e-4)
     last = examples[-1]
     key = jax.random.fold_in(jax.random.key(0), last.number)[None]
-    lr = rounded(np.asarray(degrade(key, jnp.asarray(last.hr[None] / np.float32(255)), spec)[0]))
+    hr = jnp.asarray(last.hr[None] / np.float32(255))
+    lr = np.asarray(degrade(key, hr, make_degradation({**NOISE, "levels": 255}, 1))[0])
     wanted = -10 * np.log10(np.mean((lr - last.hr / 255) ** 2))
     assert same["images"][last.name]["psnr_rgb"] == pytest.approx(wanted, abs=2e-3)
 
 
 def test_bands_are_measured_unrounded_and_in_their_ranges(tmp_path):
-    pixels = np.random.default_rng(0).random((20, 22, 6)).astype(np.float32)
+    pixels = np.random.default_rng(0).integers(0, 2, (20, 22, 6)).astype(np.float32)
     stated = ((-100.0, 300.0),)
     np.save(tmp_path / "scene.npy", pixels * 400 - 100)
     (example,) = read_set([tmp_path / "scene.npy"], scale=2, channels=6, ranges=stated)
     np.testing.assert_allclose(example.hr, pixels, atol=1e-6)
     network = nearest_network(channels=6)
-    measured = evaluate(network, [example], degradation=Bicubic(2, levels=0))["mean"]
-    lr = resize(example.hr, (10, 11), method="bicubic").clip(0, 1)
+    measured = evaluate(network, [example], degradation=Bicubic(2))["mean"]
+    lr = resize(example.hr, (10, 11), method="bicubic")
+    assert lr.min() < 0 or lr.max() > 1  # is not clipped
     sr = lr.repeat(2, 0).repeat(2, 1)
     wanted = -10 * np.log10(np.mean((sr - example.hr)[2:-2, 2:-2] ** 2))
     assert list(measured) == ["psnr", "ssim"]
@@ -270,9 +356,16 @@ def test_bands_are_measured_unrounded_and_in_their_ranges(tmp_path):
 
 def test_a_method_on_the_host_is_measured_as_any_other(folder):
     examples = read_set(find_pictures(folder), scale=2)
-    spec = Bicubic(2)
-    host = evaluate(lambda lr: lr.repeat(2, 0).repeat(2, 1), examples, degradation=spec)
-    nearest = evaluate("nearest", examples, degradation=spec)
+    spec, seen = Bicubic(2), []
+
+    def repeat(lr):
+        seen.append(lr.shape)
+        return lr.repeat(2, 0).repeat(2, 1)
+
+    mesh = make_mesh(devices=8)
+    host = evaluate(repeat, examples, degradation=spec, mesh=mesh)
+    assert len(seen) == 4  # and nothing for what fills up the devices
+    nearest = evaluate("nearest", examples, degradation=spec, mesh=mesh)
     for name, figures in host["images"].items():
         assert figures == pytest.approx(nearest["images"][name], abs=1e-4)
 
@@ -281,10 +374,20 @@ def test_dictionaries_are_learnt_from_pictures(tmp_path):
     folder = tmp_path / "large"
     paint(folder / "a.png", smooth(80, 80))
     wanted = {"degradation": Bicubic(2), "channels": 3, "ranges": ()}
-    enlarge = learn([str(folder)], **wanted)
-    assert enlarge(np.full((6, 7, 3), 0.25)).shape == (12, 14, 3)
+    learnt = learn([str(folder)], **wanted)
+    assert learnt.enlarge(np.full((6, 7, 3), 0.25)).shape == (12, 14, 3) and learnt.seconds > 0
     with pytest.raises(ValueError, match="--dictionary enlarges"):
         learn([str(folder)], **{**wanted, "degradation": make_degradation(NOISE, 1)})
+
+
+def test_learning_is_part_of_the_time(folder):
+    learnt = Learnt(lambda lr: lr.repeat(2, 0).repeat(2, 1), 1000.0)
+    *_, report = compare({"dictionary": learnt}, [str(folder)], degradation=Bicubic(2))
+    row = report["methods"]["dictionary"]
+    assert row["learning_seconds"] == 1000 < row["seconds"] < 1100
+    nearest = report["methods"]["nearest"]
+    assert "learning_seconds" not in nearest
+    assert row["mean"] == pytest.approx(nearest["mean"], abs=1e-4)
 
 
 def test_the_rows_of_each_scale():
@@ -300,7 +403,7 @@ def test_refusals_say_what_to_do(folder, tmp_path):
     refused = [
         (lambda: read_set([small], scale=2), r"small.png: got \(14, 40\), wanted 15 pixels a side"),
         (lambda: read_set([tmp_path / "broken.png"], scale=2), "is not a readable picture"),
-        (lambda: read_set([large], scale=2, channels=4), "got 3 channels, wanted the 4"),
+        (lambda: read_set([large], scale=2, channels=4), "large.png: got 3 channels, wanted 4"),
         (
             lambda: evaluate(nearest_network(2), [], degradation=Bicubic(3)),
             "got 3, but the network's is 2",

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxsr.imaging.bands import from_unit, measure, to_unit
+from jaxsr.imaging.bands import check_ranges, from_unit, measure, to_unit
 from jaxsr.imaging.color import from_float, to_float
 
 RANGES = ((0.0, 4000.0), (-50.0, 150.0), (100.0, 101.0))
@@ -58,9 +58,24 @@ def test_what_does_not_fit_is_refused():
     pixels = np.zeros((4, 4, 3), np.float32)
     with pytest.raises(ValueError, match="got 2 ranges for 3 bands"):
         to_unit(pixels, ((0, 1), (0, 1)))
-    for pair in ((1, 1), (2, 1), (0, float("nan"))):
-        with pytest.raises(ValueError, match=r"got the range \[.*\]; low must be less than high"):
+    infinity, nan = float("inf"), float("nan")
+    unfit = [
+        (1, 1),
+        (2, 1),
+        (0, nan),
+        (nan, 1),
+        (0, infinity),
+        (-infinity, 0),
+        (infinity, infinity),
+    ]
+    unfit += [(0, 1e39), (-3e38, 3e38), (0, 1e-50), (0, 1e-40), (1.0, 1.0 + 1e-60)]  # in float32
+    for pair in unfit:
+        with pytest.raises(ValueError, match=r"got the range \[.*\]; state .* both finite"):
+            check_ranges((pair,), 3)
+        with pytest.raises(ValueError, match=r"got the range \[.*\]; state .* both finite"):
             from_unit(pixels, (pair,), np.uint8)
+    check_ranges((), 3)
+    check_ranges(((0, 1e-30), (0, 3e38), (1e6, 1e6 + 1)), 3)
     for value in (-0.01, 1.5):
         pixels[1, 2, 1] = value
         ends = r"\[-0.01, 0\]" if value < 0 else r"\[0, 1.5\]"

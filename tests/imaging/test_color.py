@@ -86,6 +86,35 @@ def test_grey_is_that_of_pillow_in_either_depth(dtype):
     np.testing.assert_array_equal(color.grey(grey), grey)
 
 
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
+def test_grey_and_rgb_stand_in_for_each_other(dtype):
+    """Floats in [0, 1] by the weights of integers, unrounded."""
+    rng = np.random.default_rng(0)
+    pixels = rng.integers(0, 256, (9, 7, 3), np.uint8)
+    unit = 1 / 255 if dtype == np.float32 else np.iinfo(dtype).max // 255
+    image = (pixels * np.float64(unit)).astype(dtype)
+    wanted = pixels @ [0.299, 0.587, 0.114] * unit
+    got = color.fit_channels(image, 1)
+    assert got.shape == (9, 7, 1) and got.dtype == dtype
+    np.testing.assert_allclose(got[..., 0], wanted, rtol=1e-3, atol=0.51 if unit >= 1 else 1e-5)
+    assert color.fit_channels(image, 3) is image
+    repeated = color.fit_channels(image[..., :1], 3)
+    np.testing.assert_array_equal(repeated, np.stack([image[..., 0]] * 3, axis=-1))
+    for bands, channels in ((2, 1), (1, 2), (4, 3), (3, 6)):
+        with pytest.raises(ValueError, match=f"got {bands} channels, wanted {channels}; only grey"):
+            color.fit_channels(np.zeros((4, 4, bands), dtype), channels)
+
+
+def test_floats_that_are_no_colours_are_not_converted():
+    hot = np.full((4, 4, 3), 0.5, np.float32)
+    hot[1, 2, 0] = 300
+    assert color.fit_channels(hot, 3) is hot
+    for pixels, channels in ((hot, 1), (hot[..., :1], 3), (-hot, 1)):
+        words = f"wanted {channels}, and floats from .*300.* are no colours .* give {channels} chan"
+        with pytest.raises(ValueError, match=words):
+            color.fit_channels(pixels, channels)
+
+
 def test_jit_keeps_the_numbers():
     pixels = jnp.arange(256, dtype=jnp.uint8)
     there_and_back = jax.jit(lambda x: color.from_float(color.to_float(x), jnp.uint8))

@@ -1,5 +1,6 @@
 """Degradations on the device against the host's resize; chains, and the tables that name them."""
 
+import dataclasses
 import tomllib
 
 import jax
@@ -9,12 +10,12 @@ import pytest
 import tomli_w
 
 from jaxsr.imaging.degrade import (
-    DEGRADATIONS,
     Bicubic,
     Chain,
     degradation_fields,
     degrade,
     make_degradation,
+    with_levels,
 )
 from jaxsr.imaging.operations import OPS, Blur, DownUp, Jpeg, Noise, Poisson
 from jaxsr.imaging.resize import resize
@@ -30,11 +31,13 @@ def keys():
 
 
 def bicubic(scale):
-    return resize(HR.astype(np.float64), (12 // scale, 8 // scale)).clip(0, 1)
+    """Overshooting [0, 1] at scale 2."""
+    return resize(HR.astype(np.float64), (12 // scale, 8 // scale))
 
 
 @pytest.mark.parametrize("scale", [1, 2, 4])
-def test_bicubic_is_the_hosts(keys, scale):
+def test_bicubic_is_the_hosts_and_unrounded_is_unclipped(keys, scale):
+    assert scale != 2 or bicubic(scale).min() < -0.01
     compiled = jax.jit(degrade, static_argnames="spec")
     lr, target, hr = compiled(keys, jnp.asarray(HR), Bicubic(scale, levels=0))
     np.testing.assert_allclose(lr, bicubic(scale), atol=1e-6)
@@ -46,24 +49,37 @@ def test_bicubic_is_the_hosts(keys, scale):
 def test_levels_are_those_of_a_file(keys, levels):
     lr, _, _ = degrade(keys, jnp.asarray(HR), Bicubic(2, levels=levels))
     assert lr.dtype == jnp.float32
-    expected = np.round(bicubic(2) * levels)
+    expected = np.round(bicubic(2).clip(0, 1) * levels)
     assert np.abs(np.round(np.asarray(lr, np.float64) * levels) - expected).max() <= levels // 65535
     np.testing.assert_allclose(lr, np.round(np.asarray(lr) * levels) / levels, atol=1e-7)
 
 
-def test_a_file_has_8_bits_unless_told():
-    assert DEGRADATIONS["bicubic"](scale=4) == Bicubic(4, levels=255)
+@pytest.mark.parametrize("kind", [Bicubic(2), Chain(2, (Noise(),))])
+def test_only_8_bit_grey_and_rgb_are_rounded_unless_told(keys, kind):
+    for dtype, channels, ranges, levels in (
+        (np.uint8, 1, (), 255),
+        (np.uint8, 3, (), 255),
+        (np.dtype("uint8"), 6, (), 0),
+        (np.uint8, 3, ((0.0, 100.0),), 0),
+        ("uint16", 1, (), 0),
+        (np.float32, 3, (), 0),
+    ):
+        assert with_levels(kind, dtype, channels=channels, ranges=ranges).levels == levels
+        told = dataclasses.replace(kind, levels=7)
+        assert with_levels(told, dtype, channels=channels, ranges=ranges) is told
+    with pytest.raises(ValueError, match="levels: got None; state 0 or 255, or apply with_levels"):
+        degrade(keys, jnp.asarray(HR), kind)
 
 
 def test_a_picture_is_degraded_alike_in_any_batch(keys):
-    whole, _, _ = degrade(keys, jnp.asarray(HR), Bicubic(2))
-    alone, _, _ = degrade(keys[1:], jnp.asarray(HR[1:]), Bicubic(2))
+    whole, _, _ = degrade(keys, jnp.asarray(HR), Bicubic(2, levels=255))
+    alone, _, _ = degrade(keys[1:], jnp.asarray(HR[1:]), Bicubic(2, levels=255))
     np.testing.assert_array_equal(whole[1:], alone)
 
 
 def test_sizes_must_divide(keys):
     with pytest.raises(ValueError, match="12 x 8 cannot be reduced 3 times; crop"):
-        degrade(keys, jnp.asarray(HR), Bicubic(3))
+        degrade(keys, jnp.asarray(HR), Bicubic(3, levels=0))
 
 
 BLUR, NOISE, JPEG = Blur(ratio=(0.5, 1.0), size=5), Noise(), Jpeg()
@@ -82,7 +98,7 @@ def random(*shape):
 @pytest.mark.parametrize("shape", [(2, 17, 26, 3), (2, 8, 8, 1), (2, 11, 5, 6)])
 def test_a_chain_takes_any_shape(keys, shape):
     hr = random(*shape)
-    spec = Chain(1, ALL.steps)
+    spec = Chain(1, ALL.steps, levels=255)
     result, target, same = COMPILED(keys, jnp.asarray(hr), spec)
     assert result.shape == shape and result.dtype == jnp.float32
     assert result.min() >= 0 and result.max() <= 1 and np.abs(result - hr).max() > 0.05
@@ -96,11 +112,11 @@ def test_a_chain_ends_with_the_reduction(keys):
     noise = Noise(sigma=(200, 200))
     folded = jax.vmap(jax.random.fold_in, in_axes=(0, None))(keys, 0)
     full = jax.vmap(noise.apply)(folded, jnp.asarray(hr))
-    expected = resize(np.asarray(full, np.float64), (6, 4)).clip(0, 1)
-    assert 0 in expected and 1 in expected  # the noise is reduced before it is clipped
+    expected = resize(np.asarray(full, np.float64), (6, 4))
+    assert expected.min() < 0 and expected.max() > 1  # and only then clipped, if at all
     np.testing.assert_allclose(lr(Chain(2, (noise,), 0), keys, hr), expected, atol=1e-5)
-    eight = lr(Chain(2, (noise,)), keys, hr)
-    assert np.abs(eight - expected).max() < 0.51 / 255
+    eight = lr(Chain(2, (noise,), 255), keys, hr)
+    assert np.abs(eight - expected.clip(0, 1)).max() < 0.51 / 255
 
 
 def test_the_steps_come_in_order(keys):
@@ -146,7 +162,7 @@ def test_keys_decide_and_compile_nothing():
     @jax.jit
     def run(keys, hr):
         traced.append(keys)
-        return degrade(keys, hr, Chain(1, (BLUR, NOISE, JPEG)))[0]
+        return degrade(keys, hr, Chain(1, (BLUR, NOISE, JPEG), 255))[0]
 
     hr = jnp.asarray(random(1, 10, 10, 3).repeat(3, axis=0))
     a, b, c = np.asarray(run(jax.random.split(jax.random.key(0), 3), hr))
@@ -183,8 +199,8 @@ def test_a_table_makes_a_chain():
         Jpeg(quality=(30, 95), subsampling="4:4:4"),
         DownUp(factor=(1.0, 4.0), method="area"),
     )
-    assert make_degradation(WRITTEN, 1) == Chain(1, steps)
-    assert degradation_fields(Chain(1, steps)) == WRITTEN
+    assert make_degradation(WRITTEN, 1) == Chain(1, steps, 255)
+    assert degradation_fields(Chain(1, steps, 255)) == WRITTEN
     whole = step(op="noise", sigma=[5, 25])  # whole numbers do where fractions are meant
     assert make_degradation(whole, 2) == Chain(2, (Blur(), Noise(sigma=(5.0, 25.0))))
 
@@ -209,7 +225,7 @@ def test_specs_survive_being_written(spec):
 def test_the_kind_is_bicubic_unless_told():
     assert make_degradation({}, 3) == Bicubic(3)
     assert make_degradation({"levels": 0}, 3) == Bicubic(3, levels=0)
-    assert degradation_fields(Bicubic(3)) == {"kind": "bicubic", "levels": 255}
+    assert degradation_fields(Bicubic(3)) == {"kind": "bicubic"}
 
 
 MEND = "; mend it in the config"
@@ -221,7 +237,7 @@ REFUSED = {
     },
     "degrade.level: no such key; did you mean 'levels'? (known: levels)": {"level": 1},
     "degrade.scale: no such key; did you mean 'levels'? (known: levels)": {"scale": 2},
-    f"degrade.levels: Expected `int`, got `str` ('x'){MEND}": {"levels": "x"},
+    f"degrade.levels: Expected `int | null`, got `str` ('x'){MEND}": {"levels": "x"},
     f"degrade.levels: got -1, wanted 0 (unrounded) or more, such as 255{MEND}": {"levels": -1},
     f"degrade.levels: got -2, wanted 0 (unrounded) or more, such as 255{MEND}": {
         "kind": "noise",

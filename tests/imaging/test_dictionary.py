@@ -57,6 +57,24 @@ def test_bands_go_alone_and_rgb_by_its_luma(leaves, learned):
     np.testing.assert_allclose(ycbcr[..., 1:], chroma, atol=1e-5)
 
 
+def test_bands_teach_one_by_one(leaves):
+    """As many patches of each band as of a picture of its own, and so the same dictionary."""
+    bands = leaves(60, channels=2, seed=1)
+    alone = [bands[..., :1], bands[..., 1:]]
+    few = {"scale": 2, "atoms": 8, "samples": 200}
+    learned = fit([bands], **few)
+    np.testing.assert_array_equal(learned.details, fit(alone, **few).details)
+    assert learned.enlarge(reduced(bands, 2)).shape == (60, 60, 2)
+
+
+def test_more_pictures_than_samples_give_a_patch_each(leaves):
+    pictures = [leaves(20, seed=seed) for seed in range(6)]
+    learned = fit(pictures, scale=2, atoms=4, samples=5)
+    assert learned.features.shape[0] == 4
+    with pytest.raises(ValueError, match="6 pictures gave 6 patches for 8 atoms; give more"):
+        fit(pictures, scale=2, atoms=8, samples=5)
+
+
 def test_overlapping_patches_are_averaged_at_their_places():
     rng = np.random.default_rng(0)
     ramps = rng.random((1, 16)) * 0 + np.arange(16.0)

@@ -398,6 +398,15 @@ def test_other_numbers_become_float32(tmp_path, extension, dtype):
     np.testing.assert_array_equal(back[..., 0], pixels.astype(np.float32))
 
 
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_integers_are_kept_in_either_byte_order(tmp_path, order):
+    path, pixels = tmp_path / "a.npy", ramp(6, np.uint16)
+    np.save(path, pixels.astype(f"{order}u2"))
+    assert header(path) == (24, 40, 6, "uint16")
+    assert read(path).pixels.dtype == np.dtype("=u2")
+    np.testing.assert_array_equal(read(path).pixels, pixels)
+
+
 def test_stored_axes_become_height_width_bands(tmp_path):
     path, pixels = tmp_path / "a.tif", ramp(6, np.uint16)
     planes = np.moveaxis(pixels, -1, 0)

@@ -22,6 +22,22 @@ def test_a_repeated_pixel_depends_on_itself_alone():
     assert explain(repeating(), NOISE, y=5, x=7, size=1).patch == Box(2, 3, 3, 4)
 
 
+@pytest.mark.parametrize("dtype", [np.float64, np.float16, np.uint16])
+def test_takes_what_upscale_takes(dtype):
+    heat = explain(repeating(), np.ones((4, 4, 3), dtype), y=2, x=4).heat
+    assert heat[1, 2] > 0 and heat.sum() == heat[1, 2]
+
+
+def test_units_change_no_heat():
+    image = np.full((4, 4, 3), 7.0, np.float32)
+    a, b = (explain(w, image, y=0, x=0).heat for w in (repeating(), in_units()))
+    np.testing.assert_array_equal(a, b)
+
+
+def in_units():
+    return repeating().replace(ranges=((0.0, 10.0),))
+
+
 def test_signs_do_not_cancel():
     """A difference of neighbours: as many rises as falls, which a sum would not feel."""
 

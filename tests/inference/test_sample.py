@@ -53,3 +53,10 @@ def test_a_grid_is_nearly_square():
         [3, 3, 3, 255, 4, 4, 4, 255, 255, 255, 255],
     ]
     np.testing.assert_array_equal(tile(pictures, gap=1)[..., 0], wanted)
+
+
+def test_pictures_in_units(weights):
+    plain, scaled = (
+        sample(jax.random.key(0), w) for w in (weights, weights.replace(ranges=((100, 300),)))
+    )
+    np.testing.assert_allclose(scaled, 200 * plain + 100, rtol=1e-6)

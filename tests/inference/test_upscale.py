@@ -45,6 +45,21 @@ def test_integers_are_rounded_to_nearest_and_saturate(dtype, part, step):
     np.testing.assert_array_equal(sr, np.clip(repeat(image).astype(np.int64) + step, 0, top))
 
 
+@pytest.mark.parametrize("dtype", [np.uint16, np.float32])
+def test_ranges_are_the_units_of_what_goes_in_and_comes_out(dtype):
+    weights = repeating(0.1).replace(ranges=((0, 1000), (200, 300), (-50, 50)))
+    image = np.array([[[500, 250, 7]]], dtype)
+    sr = jax.jit(upscale)(weights, image)
+    assert sr.dtype == dtype
+    np.testing.assert_allclose(sr, np.broadcast_to([600, 260, 17], (2, 2, 3)), rtol=1e-5)
+
+
+def test_networks_of_other_ranges_do_not_blend():
+    a = repeating()
+    with pytest.raises(ValueError):
+        jax.tree.map(jnp.add, a, a.replace(ranges=((0, 2),)))
+
+
 @pytest.mark.parametrize("leading", [(), (1,), (2,), (2, 3)])
 def test_any_leading_axes(leading):
     image = noise(*leading, 3, 4, 3)

@@ -81,6 +81,25 @@ def test_unknown_layers_are_named_with_the_nearest(path):
         load_vgg(path, ["conv3_4"])
 
 
+def test_the_head_is_the_classifier(path):
+    rng, sides = np.random.default_rng(1), {"0": (5, 98), "3": (4, 5), "6": (3, 4)}
+    layers = {name: (rng.normal(size=s), rng.normal(size=s[0])) for name, s in sides.items()}
+    state = tensors(VGG16)
+    for name, (weight, bias) in layers.items():
+        state[f"classifier.{name}.weight"] = weight.astype(np.float32)
+        state[f"classifier.{name}.bias"] = bias.astype(np.float32)
+    save_file(state, path)
+    image = jax.random.uniform(jax.random.key(0), (1, 32, 32, 3))
+    params = load_vgg(path, ["relu5_3", "head"])
+    features = vgg_features(params, image, ["relu5_3", "head"])
+    # 2 x 2 pixels are pooled to one, which stands for all 7 x 7 of its channel.
+    x = np.asarray(features["relu5_3"], np.float64).max((1, 2)).repeat(49)
+    for name, (weight, bias) in layers.items():
+        x = weight @ x + bias
+        x = x if name == "6" else np.maximum(x, 0)
+    np.testing.assert_allclose(features["head"][0], x, rtol=1e-4)
+
+
 @pytest.mark.parametrize(
     ("shape", "message"),
     [((1, 8, 8, 4), r"\(1, 8, 8, 4\), wanted"), ((1, 16, 15, 3), "16 x 15 .* at least 16 x 16")],

@@ -50,6 +50,16 @@ def test_a_file_returns_the_same_weights_network_and_provenance(path, weights):
     assert "stats/block_0/bn1/mean" in load_file(path)
 
 
+def test_ranges_travel_with_the_weights(tmp_path, weights):
+    weights = weights.replace(ranges=((0.0, 4096.0), (-40.0, 60.0)))
+    save_weights(tmp_path / "w.safetensors", weights)
+    assert read_weights(tmp_path / "w.safetensors").ranges == weights.ranges
+    wrong = read_metadata(tmp_path / "w.safetensors") | {"jaxsr.ranges": "[[0]]"}
+    rewrite(tmp_path / "w.safetensors", metadata=wrong)
+    with pytest.raises(ValueError, match="describes its ranges wrongly"):
+        read_weights(tmp_path / "w.safetensors")
+
+
 def test_generators_without_statistics_round_trip(tmp_path, draw):
     arch = GENERATORS["compact"](2, num_features=2, num_convs=1, activation="lrelu", channels=1)
     variables = draw(arch, jnp.zeros((1, 8, 8, 1)))

@@ -57,7 +57,7 @@ def test_the_least_config_takes_the_stated_defaults():
     config = make_config(tree())
     assert generator(config) == SRVGGNetCompact(scale=2)
     assert discriminator(config) is None
-    assert degradation(config) == Bicubic(scale=2, levels=255)
+    assert degradation(config) == Bicubic(scale=2, levels=None)
     assert (config.optim.name, config.optim.lr, config.optim.betas) == ("adam", 2e-4, (0.9, 0.99))
     assert (config.train.batch_size, config.train.seed, config.train.pixel_steps) == (16, 0, 0)
     assert (config.data.crop, config.data.workers, config.data.cache) == (128, 0, "none")
@@ -169,11 +169,31 @@ REFUSED = {
     },
     "data.crop: got 128, wanted generator.size = 16": {**LATENT, "data": {"train": "x"}},
     # bands
-    "data.ranges: got 2 pairs, wanted one for all or one for each of the 3": {
+    "data.ranges: got 2 ranges for 3 bands; state one pair for each band, or one for all": {
         "data": {"train": "x", "ranges": [[0, 1], [0, 1]]}
     },
-    r"data.ranges: got \[1.0, 1.0\], wanted \[low, high\]": {
+    r"data.ranges: got the range \[1.0, 1.0\]; state \[low, high\]": {
         "data": {"train": "x", "ranges": [[1, 1]]}
+    },
+    r"data.ranges: got the range \[0.0, inf\]; state \[low, high\]": {
+        "data": {"train": "x", "ranges": [[0, float("inf")]]}
+    },
+    # what is given to the network beside a degradation
+    "degrade: got .'kind': 'noise'., but this generator makes pictures of noise; remove the sec": {
+        **LATENT,
+        "degrade": {"kind": "noise"},
+    },
+    "degrade: got .'levels': 0., but this generator makes pictures of noise": {
+        **LATENT,
+        "degrade": {"levels": 0},
+    },
+    "degrade: got .'kind': 'noise'., but data.lr is taken as it is; remove the section": {
+        "data": {"train": "x", "lr": "y"},
+        "degrade": {"kind": "noise"},
+    },
+    "data.val: got it beside data.lr at scale 1, .* remove data.val, or replace data.lr by": {
+        "generator": {"name": "compact", "scale": 1},
+        "data": {"train": "x", "lr": "y", "val": "z"},
     },
     "eval.best: got psnr_y, wanted one of psnr, ssim for 6 channels": {
         "generator": {"name": "compact", "scale": 2, "channels": 6},
@@ -208,7 +228,7 @@ REFUSED = {
         "generator": {"name": "compact", "scale": 2, "num_features": "x"}
     },
     "generator: got scale 5": {"generator": {"name": "compact", "scale": 5}},
-    r"degrade.levels: Expected `int`, got `str` \('x'\)": {
+    r"degrade.levels: Expected `int \| null`, got `str` \('x'\)": {
         "degrade": {"kind": "bicubic", "levels": "x"}
     },
     # rules across fields
@@ -273,6 +293,13 @@ def test_what_ships_survives_being_written(path, tmp_path):
     copy.write_text(dump_config(config), encoding="utf-8")
     assert load_config(copy) == config
     assert "max_skipped" in copy.read_text()  # defaults are written out
+
+
+def test_pairs_need_no_degradation():
+    data = {"train": "x", "lr": "y"}
+    assert make_config(tree(data={**data, "val": "z"})).data.lr == "y"
+    one = make_config(tree(generator={"name": "compact", "scale": 1}, data=data))
+    assert make_config(msgspec.to_builtins(one)) == one
 
 
 def test_zeros_and_empty_lists_survive_being_written(tmp_path):

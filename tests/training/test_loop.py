@@ -12,7 +12,7 @@ from toy_run import GAN, PIXEL, merged, records, tensors, waves
 from jaxsr.evaluation.evaluate import evaluate, read_set
 from jaxsr.imaging.degrade import Bicubic
 from jaxsr.imaging.find import find_pictures
-from jaxsr.interop.load import load_given
+from jaxsr.interop.load import load, load_degradation
 from jaxsr.networks.weights import init_weights, read_metadata, save_weights
 from jaxsr.training import mesh as meshes
 from jaxsr.training.checkpoint import Checkpoints
@@ -348,6 +348,16 @@ def test_noise_to_image_shows_pictures_and_goes_on_exactly(pictures, tmp_path):
     assert_same(last_state(config, tmp_path / "whole"), last_state(config, tmp_path / "parts"))
 
 
+def test_samples_of_six_bands_are_shown(tmp_path):
+    for i in range(3):
+        np.save(tmp_path / f"{i}.npy", np.full((8, 8, 6), 40 * i, np.uint8))
+    six = {"generator": {"channels": 6}, "discriminator": {"channels": 6}, "train": {"steps": 1}}
+    config = make_config(merged(merged(DCGAN, {"data": {"train": str(tmp_path)}}), six))
+    told = list(train(config, tmp_path / "run"))
+    [grid] = [r["grid"] for r in told if r["event"] == "eval"]
+    assert grid.shape == (2 * 8 + 2, 3 * 8 + 4, 3) and grid.dtype == np.uint8
+
+
 def test_restoring_is_measured_beside_what_was_given(pictures, tmp_path):
     sections = {
         "generator": {"scale": 1},
@@ -360,7 +370,23 @@ def test_restoring_is_measured_beside_what_was_given(pictures, tmp_path):
     assert base["method"] == "degraded" and 18 < base["psnr_rgb"] < 24
     [result] = [r for r in told if r["event"] == "eval"]
     assert abs(result["psnr_rgb"] - base["psnr_rgb"]) < 6  # a nearest-neighbour base at scale 1
-    assert load_given(tmp_path / "run").degrade["steps"][0]["op"] == "noise"
+    assert load_degradation(tmp_path / "run")["steps"][0]["op"] == "noise"
+
+
+def test_pictures_that_nothing_befell_are_counted(pictures, tmp_path):
+    """Of four, noise meets some; the baseline is the mean of those."""
+    sections = {
+        "generator": {"scale": 1},
+        "degrade": {"kind": "noise", "sigma": [20, 30], "probability": 0.5},
+        "data": {"val": str(pictures)},
+        "train": {"steps": 1},
+        "eval": {"images": 0},
+    }
+    told = list(train(pixel_config(pictures, **sections), tmp_path / "run"))
+    [base] = [r for r in told if r["event"] == "baseline"]
+    assert 0 < base["identical"] < 4 and 18 < base["psnr_rgb"] < 24
+    [written] = records(tmp_path / "run", "baseline")
+    assert written["identical"] == base["identical"]
 
 
 def test_bands_train_from_arrays(tmp_path):
@@ -377,7 +403,7 @@ def test_bands_train_from_arrays(tmp_path):
     assert 0 < base["psnr"] < 30 and 0 < result["psnr"] < 30 and "psnr_y" not in result
     assert result["grid"].shape[-1] == 3
     assert told[-1]["best"]["metric"] == "psnr"
-    assert load_given(tmp_path / "run").ranges == ((0.0, 4096.0),)
+    assert load(tmp_path / "run").ranges == ((0.0, 4096.0),)
 
 
 def test_a_network_overfits_and_then_plays_the_game(pictures, tmp_path):

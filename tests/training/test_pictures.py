@@ -73,7 +73,7 @@ def test_scan_drops_what_cannot_be_used_and_says_why_once(folder, paint):
     np.testing.assert_array_equal(pictures.sizes[:5], [[24 + i, 30 - i] for i in range(5)])
     reasons = {os.path.basename(path): reason for path, reason in dropped}
     assert len(dropped) == 3
-    assert "uint16, but the first picture is uint8" in reasons["deep.png"]
+    assert "uint16, but most pictures are uint8" in reasons["deep.png"]
     assert "15x100 pixels (HxW) are fewer than data.crop 16" in reasons["small.png"]
     assert reasons["text.png"].startswith("is not a readable picture")
 
@@ -103,15 +103,34 @@ def test_pictures_of_other_bands_are_dropped(tmp_path, paint, paint_bands):
     }
     with pytest.raises(ValueError, match="a.png: it has 3 bands, generator.channels is 4"):
         scan(tmp_path / "a.png", crop=8, channels=4)
-    with pytest.raises(ValueError, match="f.npy: it has 3 bands, generator.channels is 1"):
-        scan(tmp_path / "f.npy", crop=8, channels=1)  # floats are no photographs
+    pictures, _ = scan(tmp_path / "f.npy", crop=8, channels=1)
+    assert decode(pictures, 0).shape == (20, 20, 1)
+    np.save(tmp_path / "f.npy", np.full((20, 20, 3), 300, np.float32))  # seen in the pixels alone
+    with pytest.raises(ValueError, match="^got 3 channels, wanted 1, and floats from 300 to 300"):
+        decode(pictures, 0)
     pictures, _ = scan(tmp_path / "e.npy", crop=8, channels=3)
     assert decode(pictures, 0).shape == (20, 20, 3)
-    np.save(tmp_path / "e.npy", np.zeros((20, 20, 6), np.uint16))
+    np.save(tmp_path / "e.npy", np.zeros((20, 21, 3), np.uint16))
     with pytest.raises(
-        ValueError, match=r"it decodes to uint16 \(20, 20, 6\), but its header prom"
+        ValueError, match=r"it decodes to uint16 \(20, 21, 3\), but its header prom"
     ):
         decode(pictures, 0)
+
+
+def test_the_dtype_is_that_of_most_pictures_that_can_be_used(tmp_path, paint):
+    """Whatever comes first, or is most, of what is refused for its bands or its size."""
+    for i in range(3):
+        np.save(tmp_path / f"a{i}.npy", np.zeros((20, 20, 2), np.float32))
+        np.save(tmp_path / f"b{i}.npy", np.zeros((9, 20, 3), np.float32))
+    np.save(tmp_path / "c.npy", np.zeros((20, 20, 3), np.float32))
+    paint(tmp_path / "d.png")
+    paint(tmp_path / "e.png")
+    pictures, dropped = scan(tmp_path, crop=16, channels=3)
+    assert names(pictures.paths) == ["d.png", "e.png"] and pictures.dtype == "uint8"
+    reasons = {os.path.basename(path): reason for path, reason in dropped}
+    assert len(reasons) == 7 and reasons["c.npy"] == "it is float32, but most pictures are uint8"
+    assert reasons["a0.npy"] == "it has 2 bands, generator.channels is 3"
+    assert "9x20 pixels (HxW) are fewer" in reasons["b0.npy"]
 
 
 def test_crops_that_the_scale_does_not_divide_are_refused(folder):

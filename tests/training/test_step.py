@@ -187,8 +187,9 @@ def test_the_pairwise_distance_is_that_of_all_pairs():
 
 def test_what_is_given_lies_in_the_stated_ranges():
     """Bands of any range train as if they had been scaled by hand."""
-    config = toy_config(loss=PIXEL)
-    tree = msgspec.to_builtins(config)
+    tree = msgspec.to_builtins(toy_config(loss=PIXEL))
+    tree["degrade"]["levels"] = 0  # uint8 alone would be rounded
+    config = make_config(tree)
     tree["data"]["ranges"] = [[-10.0, 30.0], [0.0, 4000.0], [5.0, 6.0]]
     ranged = make_config(tree)
     batch = toy_batch(config)
@@ -276,6 +277,21 @@ def test_clipping_bounds_the_step():
     moved = jax.tree.map(lambda a, b: np.sum((a - b) ** 2), start.g.params, state.g.params)
     assert metrics[0]["g_grad_norm"] > 0.5
     assert np.sqrt(sum(jax.tree.leaves(moved))) == pytest.approx(0.5, rel=1e-4)
+
+
+def test_the_levels_of_lr_are_those_of_the_files():
+    """12 bits of 16, of which 8 would leave 16 levels; 8 bits; and what the config says."""
+
+    def loss(pixels, **degrade):
+        tree = msgspec.to_builtins(toy_config(loss=PIXEL)) | {"degrade": degrade}
+        batch = toy_batch(make_config(tree)) | {"hr": pixels}
+        _, (metrics,) = run_steps(make_config(tree), 1, batches=[batch])
+        return metrics["l1"]
+
+    eight = np.random.default_rng(0).integers(0, 256, (8, 16, 16, 3), np.uint8)
+    deep = eight.astype(np.uint16) * 16
+    assert loss(deep) == loss(deep, levels=0) != loss(deep, levels=255)
+    assert loss(eight) == loss(eight, levels=255) != loss(eight, levels=0)
 
 
 def test_pairs_are_taken_as_they_are():

@@ -1,0 +1,37 @@
+"""What the commands share: two consoles, exit codes, and errors as sentences."""
+
+import contextlib
+import traceback
+from collections.abc import Iterator
+from pathlib import Path
+
+import typer
+from rich.console import Console
+from rich.text import Text
+
+# Names of files may hold brackets, which are no markup.
+out = Console(highlight=False, markup=False, soft_wrap=True)
+err = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
+
+FAILED, ASKED_WRONGLY = 1, 2
+
+WEIGHTS_HELP = "A .safetensors file, or a run directory, which stands for weights/last in it."
+
+
+@contextlib.contextmanager
+def plain_errors() -> Iterator[None]:
+    """One sentence for what jaxsr refuses or the system denies; a defect keeps its traceback."""
+    try:
+        yield
+    except (ValueError, FloatingPointError, OSError) as error:
+        frame = traceback.extract_tb(error.__traceback__)[-1]
+        ours = Path(frame.filename).is_relative_to(Path(__file__).parents[1])
+        if not (ours or isinstance(error, OSError)):
+            raise
+        complain(str(error))
+        raise typer.Exit(ASKED_WRONGLY if isinstance(error, ValueError) else FAILED) from None
+
+
+def complain(sentence: str) -> None:
+    """Print an error."""
+    err.print(Text.assemble(("error: ", "bold red"), sentence))
