@@ -13,10 +13,10 @@ import jaxsr
 def public() -> Iterator[tuple[str, object]]:
     """Public functions and classes with their names, methods too, each where it is defined.
 
-    The commands of `cli` are left out: there the signature is the command line.
+    The commands are left out: there the signature is the command line.
     """
     for module_info in pkgutil.walk_packages(jaxsr.__path__, "jaxsr."):
-        if module_info.name == "jaxsr.cli":
+        if module_info.name.startswith(("jaxsr.cli", "jaxsr.commands")):
             continue
         for name, thing in vars(importlib.import_module(module_info.name)).items():
             owned = getattr(thing, "__module__", None) == module_info.name

@@ -4,6 +4,8 @@ import json
 import os
 import re
 import signal
+import subprocess
+import sys
 import time
 
 import jax
@@ -25,8 +27,9 @@ from toy_run import (
 )
 from typer.testing import CliRunner
 
-from jaxsr import __version__
+from jaxsr import __version__, load, upscale_tiled
 from jaxsr.cli import app
+from jaxsr.imaging.files import Picture, read, write
 from jaxsr.networks.generators import DCGANGenerator, SRVGGNetCompact
 from jaxsr.networks.weights import init_weights, read_metadata, save_weights
 
@@ -291,7 +294,9 @@ def test_upscales_what_it_can_read(weights, tmp_path):
     code, output, errors = jaxsr("upscale", folder, "-o", tmp_path / "out", "-w", weights)
     assert code == 1
     assert f"error: {folder / 'bad.png'}" in errors and "1 of 3 pictures failed" in errors
-    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["0.png", "1.png"]
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == [
+        *("0.png", "1.png", "jaxsr-manifest.jsonl"),
+    ]
     with Image.open(tmp_path / "out" / "0.png") as picture:
         assert picture.size == (32, 32)
     assert str(tmp_path / "out" / "0.png") in output
@@ -311,10 +316,108 @@ def test_a_method_needs_no_weights(pictures, tmp_path):
         assert_refused([*arguments, *options], words)
 
 
-def test_weights_have_a_scale_of_their_own(weights, pictures, tmp_path):
+def test_weights_go_to_any_scale(weights, pictures, tmp_path):
     arguments = ["upscale", pictures / "0.png", "-o", tmp_path / "big.png", "-w", weights]
-    assert_refused([*arguments, "--scale", "2"], "--scale is for --method")
+    assert jaxsr(*arguments, "--scale", "1.5")[0] == 0
+    with Image.open(tmp_path / "big.png") as picture:
+        assert picture.size == (72, 72)
     assert_refused([*arguments, "--method", "bicubic"], "both or neither")
+
+
+def test_all_that_is_done_around_a_network(weights, pictures, tmp_path):
+    options = ["--self-ensemble", "--consistency", "--blend", weights, "--strength", "0.3"]
+    options += ["--mode", "overlap", "--tile", "16", "--dtype", "bfloat16", "--scale", "3"]
+    options += ["--depth", "16", "--format", "png", "--name", "{stem}_x{scale}"]
+    code, output, errors = jaxsr("upscale", pictures, "-o", tmp_path, "-w", weights, *options)
+    assert code == 0, errors
+    assert "0_x3.png" in output and "it differs from the input by" in output
+    assert read(tmp_path / "0_x3.png").pixels.dtype == np.uint16
+    assert read(tmp_path / "0_x3.png").pixels.shape == (144, 144, 3)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--mode", "tiles"], "mode: got tiles"),
+        (["--dtype", "float16"], "dtype: got float16"),
+        (["--depth", "12"], "--depth: got 12, wanted 8 or 16"),
+        (["--background", "300,0,0"], "--background: got 300,0,0, wanted R,G,B"),
+        (["--shard", "2"], "--shard: got 2, wanted I/N"),
+        (["--shard", "3/2"], "the share must lie in 1 to 2"),
+        (["--name", "{name}"], "unknown field 'name'"),
+        (["--format", "gif89"], "format: got 'gif89'"),
+        (["--scale", "0"], "scale: got 0"),
+    ],
+)
+def test_upscaling_asked_wrongly(weights, pictures, tmp_path, options, words):
+    assert_refused(["upscale", pictures, "-o", tmp_path / "out", "-w", weights, *options], words)
+    assert not (tmp_path / "out").exists()
+
+
+def test_methods_have_no_options_of_networks(pictures, tmp_path):
+    arguments = ["upscale", pictures, "-o", tmp_path, "--method", "bicubic", "--scale", "2"]
+    assert_refused([*arguments, "--self-ensemble"], "options of networks beside --method")
+    assert_refused([*arguments, "--blend", "w.safetensors"], "--blend needs the weights")
+
+
+def test_a_job_goes_on_with_what_is_left(weights, tmp_path):
+    folder = waves(tmp_path / "in", count=3, size=16)
+    waves(folder / "deep", count=1, size=16)
+    out = tmp_path / "out"
+    job = ["upscale", folder, "-o", out, "-w", weights]
+    code, output, _ = jaxsr(*job)
+    assert code == 0 and "1 pictures lie in folders below; --recursive" in output
+    assert table_of(output) == {"done": 3, "skipped": 0, "failed": 0}
+    (out / "1.png").unlink()
+    code, output, _ = jaxsr(*job, "--recursive")
+    assert code == 0 and table_of(output) == {"done": 2, "skipped": 2, "failed": 0}
+    assert (out / "deep" / "0.png").exists()
+    assert table_of(jaxsr(*job, "--quality", "90")[1])["done"] == 3
+    assert table_of(jaxsr(*job, "--quality", "90", "--overwrite")[1])["done"] == 3
+
+
+def table_of(output):
+    """{status: count} of the table that ends a job."""
+    words = [line.replace("│", " ").split() for line in output.splitlines()]
+    return {w[0]: int(w[1]) for w in words if len(w) == 2 and w[0] in ("done", "skipped", "failed")}
+
+
+def test_machines_share_a_folder(weights, tmp_path):
+    folder = waves(tmp_path / "in", count=6, size=16)
+    made = []
+    for share in ("1/2", "2/2"):
+        out = tmp_path / share.replace("/", "of")
+        assert jaxsr("upscale", folder, "-o", out, "-w", weights, "--shard", share)[0] == 0
+        made += [path.name for path in out.glob("*.png")]
+    assert sorted(made) == [f"{i}.png" for i in range(6)]
+
+
+def test_a_large_tiff_goes_by_strips(weights, tmp_path, monkeypatch):
+    monkeypatch.setattr("jaxsr.imaging.strips.LARGE", 1000)
+    pixels = np.random.default_rng(0).integers(0, 256, (40, 30, 3), np.uint8)
+    write(tmp_path / "a.tif", Picture(pixels))
+    code, output, errors = jaxsr(
+        "upscale", tmp_path / "a.tif", "-o", tmp_path / "b.tif", "-w", weights
+    )
+    assert code == 0, errors
+    wanted = upscale_tiled(load(weights), pixels)
+    assert np.abs(read(tmp_path / "b.tif").pixels.astype(int) - wanted).max() <= 1
+    code, _, errors = jaxsr("upscale", tmp_path / "a.tif", "-o", tmp_path / "b.png", "-w", weights)
+    assert code == 1 and "written by strips, as only TIFF can be" in errors
+
+
+def test_programs_are_kept_for_the_next_time(weights, pictures, tmp_path):
+    """Compiled programs go to the user's cache folder, or where JAX is told."""
+    for variables, folder in (
+        ({"XDG_CACHE_HOME": str(tmp_path / "user")}, tmp_path / "user" / "jaxsr" / "compiled"),
+        ({"JAX_COMPILATION_CACHE_DIR": str(tmp_path / "own")}, tmp_path / "own"),
+    ):
+        env = {k: v for k, v in os.environ.items() if not k.startswith("JAX_")} | variables
+        env |= {"JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0", "JAX_PLATFORMS": "cpu"}
+        command = [sys.executable, "-c", "from jaxsr.cli import app; app()", "upscale"]
+        command += [pictures / "0.png", "-o", tmp_path / "a.png", "-w", weights]
+        subprocess.run(command, env=env, check=True, capture_output=True)
+        assert any(folder.iterdir())
 
 
 @pytest.fixture(scope="module")

@@ -106,7 +106,8 @@ def upscale(
             job = plans.shard(job, *_share(shard))
         if depth not in (None, 8, 16):
             raise ValueError(f"--depth: got {depth}, wanted 8 or 16")
-        written: dict[str, Any] = {"depth": depth, "widen": widen, "background": _colour(background)}
+        colour = _colour(background)
+        written: dict[str, Any] = {"depth": depth, "widen": widen, "background": colour}
         make = partial(
             upscale_file,
             channels=network and network.arch.channels,
