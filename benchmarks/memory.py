@@ -35,6 +35,7 @@ def main() -> None:
     parser.add_argument("--mode", nargs="+", default=["whole", "overlap", "stream", "file"])
     parser.add_argument("--height", type=int, nargs="+", default=[256, 512, 1024])
     parser.add_argument("--width", type=int, default=256)
+    parser.add_argument("--tile", type=int, help="of overlap; rows of a strip of stream and file")
     parser.add_argument("--folder", help="for the pictures of the mode file")
     parser.add_argument("--check", action="store_true")
     parser.add_argument("--one", action="store_true", help=argparse.SUPPRESS)
@@ -48,6 +49,7 @@ def main() -> None:
             found = _run(options, mode, height)
             found["peak_mb_over_8_rows"] = found["peak_mb"] - base
             case = {"benchmark": "memory", "weights": options.weights, "mode": mode}
+            case |= {"tile": options.tile}
             size = {"height": height, "width": options.width}
             report(case | size | found, jax.devices()[0])
 
@@ -56,6 +58,7 @@ def _run(options: argparse.Namespace, mode: str, height: int) -> dict[str, Any]:
     command = [sys.executable, __file__, "--one", "-w", options.weights, "--mode", mode]
     command += ["--height", str(height), "--width", str(options.width)]
     command += ["--folder", options.folder] if options.folder else []
+    command += ["--tile", str(options.tile)] if options.tile and mode != "whole" else []
     command += ["--check"] if options.check and height >= CHECKED else []
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
@@ -72,22 +75,24 @@ def _one(options: argparse.Namespace) -> dict[str, Any]:
     )
     if mode == "file":
         with tempfile.TemporaryDirectory(dir=options.folder) as folder:
-            return _file(weights, Path(folder), height, width, check=options.check)
+            return _file(weights, Path(folder), height, width, options)
     image = np.concatenate(list(_picture(height, width)))
-    upscale_tiled(weights, image, mode=mode)
+    upscale_tiled(weights, image, mode=mode, tile=options.tile)
     start = time.perf_counter()
-    upscale_tiled(weights, image, mode=mode)
+    upscale_tiled(weights, image, mode=mode, tile=options.tile)
     return _figures(height * width, time.perf_counter() - start)
 
 
-def _file(weights: Any, folder: Path, height: int, width: int, *, check: bool) -> dict[str, Any]:
+def _file(
+    weights: Any, folder: Path, height: int, width: int, options: argparse.Namespace
+) -> dict[str, Any]:
     source, target = folder / "lr.tif", folder / "sr.tif"
     write_strips(source, _picture(height, width), shape=(height, width, 3), dtype=np.uint8)
     start = time.perf_counter()
-    upscale_large(weights, source, target, tiling=Tiling())
+    upscale_large(weights, source, target, tiling=Tiling("stream", options.tile))
     figures = _figures(height * width, time.perf_counter() - start)
     figures |= {"input_mb": source.stat().st_size / 1e6, "output_mb": target.stat().st_size / 1e6}
-    return figures | ({"check_levels": _check(weights, source, target)} if check else {})
+    return figures | ({"check_levels": _check(weights, source, target)} if options.check else {})
 
 
 def _picture(height: int, width: int) -> Any:
