@@ -310,7 +310,7 @@ def test_a_method_needs_no_weights(pictures, tmp_path):
         assert picture.size == (144, 144)
     for options, words in (
         ([], "both or neither of --weights and --method"),
-        (["--method", "lanczos"], "--method lanczos needs a scale; give --scale 4"),
+        (["--method", "lanczos"], "lanczos needs to know how far; give a scale or a size"),
         (["--method", "cubic", "--scale", "2"], "method: got cubic, wanted one of nearest"),
     ):
         assert_refused([*arguments, *options], words)
@@ -321,6 +321,9 @@ def test_weights_go_to_any_scale(weights, pictures, tmp_path):
     assert jaxsr(*arguments, "--scale", "1.5")[0] == 0
     with Image.open(tmp_path / "big.png") as picture:
         assert picture.size == (72, 72)
+    assert jaxsr(*arguments, "--size", "50x61")[0] == 0
+    with Image.open(tmp_path / "big.png") as picture:
+        assert picture.size == (50, 61)
     assert_refused([*arguments, "--method", "bicubic"], "both or neither")
 
 
@@ -347,6 +350,7 @@ def test_all_that_is_done_around_a_network(weights, pictures, tmp_path):
         (["--name", "{name}"], "unknown field 'name'"),
         (["--format", "gif89"], "format: got 'gif89'"),
         (["--scale", "0"], "scale: got 0"),
+        (["--size", "300"], "--size: got 300, wanted WxH"),
     ],
 )
 def test_upscaling_asked_wrongly(weights, pictures, tmp_path, options, words):

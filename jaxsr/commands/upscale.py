@@ -28,6 +28,9 @@ def upscale(
         float | None,
         typer.Option(help="The factor; where it is not the network's, bicubic does the rest."),
     ] = None,
+    size: Annotated[
+        str | None, typer.Option(metavar="WxH", help="Pixels of the output, instead of --scale.")
+    ] = None,
     blend: Annotated[
         Path | None, typer.Option(help="Other weights of the same network, blended in.")
     ] = None,
@@ -86,21 +89,20 @@ def upscale(
         from jaxsr.inference.jobs import run_job, upscale_file
         from jaxsr.inference.tiled import Tiling
 
-        options = Options(Tiling(mode, tile, halo, dtype), scale, self_ensemble, consistency)
+        tiling, target = Tiling(mode, tile, halo, dtype), {"scale": scale, "size": _size(size)}
+        options = Options(tiling, **target, self_ensemble=self_ensemble, consistency=consistency)
         network = _network(weights, method, blend, strength)
         if network is None:
-            if scale is None:
-                raise ValueError(f"--method {method} needs a scale; give --scale 4")
-            if options != Options(scale=scale):
+            if options != Options(**target):
                 raise ValueError(
                     "got options of networks beside --method; give -w or leave them out"
                 )
-            enlarge, factor = by_method(str(method), scale=scale), scale
+            enlarge = by_method(str(method), **target)
         else:
             enlarge = by_network(network, options=options)
-            factor = network.arch.scale if scale is None else scale
+            scale = network.arch.scale if scale is None and size is None else scale
         job = plans.plan(
-            inputs, output, name=name, format=format_, scale=factor, recursive=recursive
+            inputs, output, name=name, format=format_, scale=scale, recursive=recursive
         )
         if shard is not None:
             job = plans.shard(job, *_share(shard))
@@ -170,6 +172,16 @@ def _batch() -> int:
     import jax
 
     return 1 if jax.default_backend() == "cpu" else 16
+
+
+def _size(text: str | None) -> tuple[int, int] | None:
+    """(height, width)."""
+    if text is None:
+        return None
+    width, _, height = text.partition("x")
+    if not (width.isdecimal() and height.isdecimal()):
+        raise ValueError(f"--size: got {text}, wanted WxH, such as 3840x2160")
+    return int(height), int(width)
 
 
 def _share(text: str) -> tuple[int, int]:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 from typing import Any, NamedTuple
 
 import jax
@@ -12,16 +13,27 @@ from jaxsr.imaging.bands import check_unit, from_unit, to_unit
 from jaxsr.imaging.color import from_float, to_float
 from jaxsr.imaging.resize import resize
 from jaxsr.inference.pipeline import Enlarge, Enlarged
-from jaxsr.inference.refine import Network, consistent, residual, self_ensemble, to_scale
+from jaxsr.inference.refine import (
+    Network,
+    consistent,
+    residual,
+    resized,
+    self_ensemble,
+    target_size,
+)
 from jaxsr.inference.tiled import Tiling, check_tiling, upscale_noted
 from jaxsr.networks.weights import Weights
 
 
 class Options(NamedTuple):
-    """What is done around a network; `scale` is the factor wanted, where not the network's."""
+    """What is done around a network.
+
+    `scale` is the factor wanted, where it is not the network's, or `size` the (height, width).
+    """
 
     tiling: Tiling = Tiling()
     scale: float | None = None
+    size: tuple[int, int] | None = None
     self_ensemble: bool = False
     consistency: bool = False
 
@@ -55,12 +67,20 @@ def by_network(weights: Weights, *, options: Options | None = None) -> Enlarge:
 def _check(weights: Weights, options: Options) -> None:
     check_tiling(options.tiling)
     scale = weights.arch.scale
-    if options.scale is not None and not options.scale > 0:
-        raise ValueError(f"scale: got {options.scale}, wanted more than 0")
+    _check_target(options.scale, options.size)
     if options.consistency and scale == 1:
         raise ValueError(
             "consistency: got a network of scale 1, which reduces nothing; leave it out"
         )
+
+
+def _check_target(scale: float | None, size: tuple[int, int] | None) -> None:
+    if scale is not None and not (math.isfinite(scale) and scale > 0):
+        raise ValueError(f"scale: got {scale}, wanted more than 0")
+    if size is not None and min(size) < 1:
+        raise ValueError(f"size: got {size}, wanted a height and a width of 1 or more")
+    if scale is not None and size is not None:
+        raise ValueError("got a scale and a size; give one of them")
 
 
 def _refined(
@@ -84,27 +104,34 @@ def _refined(
     if options.consistency:
         left = 255 * residual(sr, image)
         notes.append(f"reduced again, it differs from the input by {left:.2f} of 255 at most")
-    if options.scale is not None:
-        sr = to_scale(lambda _: sr, options.scale)(image)
+    if options.scale is not None or options.size is not None:
+        sr = resized(lambda _: sr, scale=options.scale, size=options.size)(image)
     return np.asarray(from_unit(sr, weights.ranges, pixels.dtype))
 
 
-def by_method(method: str, *, scale: float) -> Enlarge:
-    """Enlarge by a classical method, which takes any channels and needs no units."""
+def by_method(
+    method: str, *, scale: float | None = None, size: tuple[int, int] | None = None
+) -> Enlarge:
+    """Enlarge by a classical method, which takes any channels and needs no units.
+
+    To `scale` times the picture, or to `size`, (height, width); Wiener by whole numbers only.
+    """
     if method not in classical.CLASSICAL:
         raise ValueError(f"method: got {method}, wanted one of {', '.join(classical.CLASSICAL)}")
-    if scale <= 0 or method == "wiener" and scale != int(scale):
-        raise ValueError(
-            f"scale: got {scale} for {method}, wanted more than 0, and of wiener a whole number"
-        )
+    _check_target(scale, size)
+    if scale is None and size is None:
+        raise ValueError(f"{method} needs to know how far; give a scale or a size")
+    whole = scale is not None and scale == int(scale)
+    if method == "wiener" and not whole:
+        raise ValueError(f"got the scale {scale} and the size {size}, wanted a whole scale")
 
     def enlarge(pixels: np.ndarray) -> np.ndarray:
         image = to_float(pixels)
-        if scale == int(scale):
-            sr = classical.enlarge(image, int(scale), method=method)
+        if whole:
+            sr = classical.enlarge(image, int(scale or 1), method=method)
         else:
-            size = [max(1, round(n * scale)) for n in image.shape[-3:-1]]
-            sr = resize(image, (size[0], size[1]), method=method)
+            target = size or target_size(image.shape[-3:-1], scale or 1)
+            sr = resize(image, target, method=method)
         return from_float(sr, pixels.dtype)
 
     return enlarge

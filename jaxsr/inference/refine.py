@@ -3,7 +3,7 @@
 Each takes and gives float32 pictures [..., H, W, C] on the host, or functions between them.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -51,17 +51,26 @@ def blend(weights: Weights, other: Weights, *, strength: float) -> Weights:
     return jax.tree.map(lambda a, b: (1 - strength) * a + strength * b, weights, other)
 
 
-def to_scale(network: Network, factor: float) -> Network:
-    """Resize what the network gives to `factor` times its input, by MATLAB's bicubic."""
+def resized(
+    network: Network, *, scale: float | None = None, size: tuple[int, int] | None = None
+) -> Network:
+    """Resize what the network gives by MATLAB's bicubic: to `scale` times its input, or to `size`.
 
-    def scaled(image: np.ndarray) -> np.ndarray:
-        height, width = (max(1, round(n * factor)) for n in image.shape[-3:-1])
+    `size` is (height, width).
+    """
+
+    def sized(image: np.ndarray) -> np.ndarray:
         sr = network(image)
-        if sr.shape[-3:-1] == (height, width):
-            return sr
-        return resize(sr, (height, width), method="bicubic")
+        wanted = size or target_size(image.shape[-3:-1], scale or 1)
+        return sr if sr.shape[-3:-1] == wanted else resize(sr, wanted, method="bicubic")
 
-    return scaled
+    return sized
+
+
+def target_size(size: Sequence[int], scale: float) -> tuple[int, int]:
+    """(height, width) times a factor, whole and at least 1."""
+    height, width = (max(1, round(n * scale)) for n in size)
+    return height, width
 
 
 def consistent(network: Network) -> Network:

@@ -76,7 +76,7 @@ def test_consistency_reports_what_is_left():
 
 
 def test_all_options_together_and_their_notes():
-    options = Options(Tiling("overlap", 8), 3, True, True)
+    options = Options(Tiling("overlap", 8), 3, None, True, True)
     made = by_network(uneven(), options=options)(levels(20, 18, 3))
     assert made.pixels.shape == (60, 54, 3) and len(made.notes) == 1
 
@@ -86,6 +86,8 @@ def test_all_options_together_and_their_notes():
     [
         (Options(Tiling("whole", 8)), "tile: got 8 with mode whole"),
         (Options(scale=0), "scale: got 0, wanted more than 0"),
+        (Options(size=(0, 9)), r"size: got \(0, 9\), wanted a height and a width of 1"),
+        (Options(scale=2, size=(9, 9)), "got a scale and a size; give one"),
     ],
 )
 def test_options_are_checked_before_the_first_picture(options, message):
@@ -113,9 +115,25 @@ def test_methods_at_any_scale(method, scale):
     )
 
 
-def test_wiener_wants_a_whole_scale():
-    with pytest.raises(ValueError, match=r"got 1\.5 for wiener"):
-        by_method("wiener", scale=1.5)
+@pytest.mark.parametrize("size", [(7, 31), (40, 5)])
+def test_any_size(size):
+    pixels = levels(10, 8, 3)
+    image = pixels / np.float32(255)
+    for enlarge, wanted in (
+        (by_network(repeating(), options=Options(size=size)), resize(repeat(image), size)),
+        (by_method("lanczos", size=size), resize(image, size, method="lanczos")),
+    ):
+        made = enlarge(pixels)
+        made = made if isinstance(made, np.ndarray) else made.pixels
+        np.testing.assert_array_equal(made, (wanted.clip(0, 1) * 255).round().astype(np.uint8))
+
+
+def test_methods_that_do_not_know_how_far():
+    with pytest.raises(ValueError, match="bicubic needs to know how far"):
+        by_method("bicubic")
+    for target in ({"scale": 1.5}, {"size": (9, 9)}):
+        with pytest.raises(ValueError, match="wanted a whole scale"):
+            by_method("wiener", **target)
 
 
 def test_the_digest_tells_weights_networks_units_and_options_apart():

@@ -8,8 +8,8 @@ from jaxsr.inference.refine import (
     consistent,
     project,
     residual,
+    resized,
     self_ensemble,
-    to_scale,
 )
 from jaxsr.networks.generators import ESPCN, SRResNet
 from jaxsr.networks.weights import Weights
@@ -72,9 +72,15 @@ def test_blend_refuses_what_cannot_be_blended():
 @pytest.mark.parametrize(("factor", "size"), [(2.0, (10, 14)), (1.5, (8, 10)), (0.1, (1, 1))])
 def test_any_factor(factor, size):
     image = random(5, 7, 3)
-    sr = to_scale(skewed, factor)(image)
+    sr = resized(skewed, scale=factor)(image)
     assert sr.shape == (*size, 3)
     np.testing.assert_array_equal(sr, resize(skewed(image), size))
+
+
+def test_any_size():
+    image = random(2, 5, 7, 3)
+    sr = resized(skewed, size=(9, 11))(image)
+    np.testing.assert_array_equal(sr, resize(skewed(image), (9, 11)))
 
 
 @pytest.mark.parametrize("scale", [2, 3, 4])
