@@ -16,8 +16,10 @@ from timing import report
 
 from jaxsr import load, upscale_tiled
 from jaxsr.imaging import files
-from jaxsr.inference.budget import choose, cost
+from jaxsr.imaging.color import to_float
+from jaxsr.inference.budget import aligned, cost
 from jaxsr.inference.windows import windows
+from jaxsr.networks.receptive import receptive_radius
 
 
 def main() -> None:
@@ -30,7 +32,7 @@ def main() -> None:
     options = parser.parse_args()
     weights = load(options.weights)
     arch: Any = weights.arch
-    image = files.read(options.picture).pixels.astype(np.float32) / 255
+    image = np.asarray(to_float(files.read(options.picture).pixels))
     height, width = image.shape[:2]
     whole, _ = _timed(options.repeat, weights, image, mode="whole")
     streamed, seconds = _timed(options.repeat, weights, image, mode="stream")
@@ -44,8 +46,9 @@ def main() -> None:
     work = 1 + cost(arch).lag / (arch.scale * height)
     figures = _error(streamed, whole) | {"seconds": seconds, "work": work}
     report(case | {"mode": "stream"} | figures, jax.devices()[0])
-    radius = choose(arch, (1, *image.shape), mode="overlap", budget=1 << 40).halo
-    for halo in (*options.halo, radius):
+    radius = receptive_radius(arch)
+    for asked in (*options.halo, radius):
+        halo = aligned(asked, arch.multiple)  # as upscale_tiled does
         tiling = {"mode": "overlap", "tile": options.tile, "halo": halo}
         sr, seconds = _timed(options.repeat, weights, image, **tiling)
         window = options.tile + 2 * halo

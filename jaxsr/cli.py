@@ -1,6 +1,8 @@
 """The program `jaxsr`: its commands, each in a module of `jaxsr.commands`."""
 
+import io
 import os
+import sys
 from typing import Annotated
 
 import platformdirs
@@ -32,6 +34,9 @@ def main(
     ] = False,
 ) -> None:
     """Train and run GAN image super-resolution in JAX."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # for names of files that are no text
     # JAX reads it when it is imported. Its own variable, and what it holds, go before.
     cache = platformdirs.user_cache_path("jaxsr", appauthor=False) / "compiled"
     os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(cache))

@@ -364,6 +364,11 @@ def test_methods_have_no_options_of_networks(pictures, tmp_path):
     assert_refused([*arguments, "--blend", "w.safetensors"], "--blend needs the weights")
 
 
+def test_strength_is_that_of_a_blend(weights, pictures, tmp_path):
+    arguments = ["upscale", pictures, "-o", tmp_path, "-w", weights]
+    assert_refused([*arguments, "--strength", "0.3"], "--strength is that of --blend")
+
+
 def test_a_job_goes_on_with_what_is_left(weights, tmp_path):
     folder = waves(tmp_path / "in", count=3, size=16)
     waves(folder / "deep", count=1, size=16)
@@ -406,8 +411,38 @@ def test_a_large_tiff_goes_by_strips(weights, tmp_path, monkeypatch):
     assert code == 0, errors
     wanted = upscale_tiled(load(weights), pixels)
     assert np.abs(read(tmp_path / "b.tif").pixels.astype(int) - wanted).max() <= 1
-    code, _, errors = jaxsr("upscale", tmp_path / "a.tif", "-o", tmp_path / "b.png", "-w", weights)
-    assert code == 1 and "written by strips, as only TIFF can be" in errors
+
+
+@pytest.mark.parametrize("kind", ["pages", "palette", "alpha", "png"])
+def test_a_large_tiff_that_cannot_go_by_strips_is_taken_whole(weights, tmp_path, monkeypatch, kind):
+    monkeypatch.setattr("jaxsr.imaging.strips.LARGE", 1000)
+    picture = Image.fromarray(np.random.default_rng(0).integers(0, 256, (40, 30, 3), np.uint8))
+    source, target = tmp_path / "a.tif", tmp_path / f"b.{'png' if kind == 'png' else 'tif'}"
+    if kind == "pages":
+        picture.save(source, save_all=True, append_images=[picture.rotate(90)])
+    else:
+        {"palette": picture.quantize(8), "alpha": picture.convert("RGBA")}.get(kind, picture).save(
+            source
+        )
+    code, _, errors = jaxsr("upscale", source, "-o", target, "-w", weights)
+    assert code == 0, errors
+    with Image.open(target) as made:
+        assert made.size == (60, 80)
+        assert getattr(made, "n_frames", 1) == (2 if kind == "pages" else 1)
+        assert made.mode == {"palette": "P", "alpha": "RGBA"}.get(kind, "RGB")
+
+
+def test_names_that_are_no_text(weights, pictures, tmp_path):
+    source = os.fsencode(tmp_path) + b"/\xff.png"
+    with open(source, "wb") as file:
+        file.write((pictures / "0.png").read_bytes())
+    command = [sys.executable, "-c", "from jaxsr.cli import app; app()", "upscale"]
+    command += [source, "-o", tmp_path / "out", "-w", weights]
+    done = subprocess.run(
+        command, env=os.environ | {"PYTHONIOENCODING": "utf-8"}, capture_output=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert len(list((tmp_path / "out").glob("*.png"))) == 1
 
 
 def test_programs_are_kept_for_the_next_time(weights, pictures, tmp_path):

@@ -35,8 +35,9 @@ def upscale(
         Path | None, typer.Option(help="Other weights of the same network, blended in.")
     ] = None,
     strength: Annotated[
-        float, typer.Option(min=0, max=1, help="Of --blend: 0 is --weights alone, 1 the other.")
-    ] = 0.5,
+        float | None,
+        typer.Option(min=0, max=1, help="Of --blend: 0 is --weights alone, 1 the other; else 0.5."),
+    ] = None,
     self_ensemble: Annotated[
         bool, typer.Option("--self-ensemble", help="The mean over eight flips and turns.")
     ] = False,
@@ -141,7 +142,9 @@ def upscale(
         raise typer.Exit(FAILED)
 
 
-def _network(weights: Path | None, method: str | None, blend: Path | None, strength: float) -> Any:
+def _network(
+    weights: Path | None, method: str | None, blend: Path | None, strength: float | None
+) -> Any:
     """The network of the command, blended where asked, or None for a method."""
     from jaxsr.inference import refine
     from jaxsr.interop.load import load
@@ -153,7 +156,11 @@ def _network(weights: Path | None, method: str | None, blend: Path | None, stren
             raise ValueError("--blend needs the weights to blend with; give -w")
         return None
     network = load(weights)
-    return network if blend is None else refine.blend(network, load(blend), strength=strength)
+    if blend is None:
+        if strength is not None:
+            raise ValueError("--strength is that of --blend; give the other weights")
+        return network
+    return refine.blend(network, load(blend), strength=0.5 if strength is None else strength)
 
 
 def _by_strips(network: Any, options: Any, written: dict[str, Any]) -> Any:

@@ -1,16 +1,20 @@
 """EXIF blocks: a small TIFF of tags, begun by the six bytes `Exif\\0\\0`."""
 
+import math
 import os
 import struct
 from collections.abc import Collection, Iterable
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, NamedTuple
+from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from PIL import Image
     from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
 _START = b"Exif\0\0"
+_ORDERS = {b"II*\0": "<", b"MM\0*": ">"}
+# How many bytes a value of each of TIFF's types takes; of others nothing is known.
+_LENGTHS = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8}
 ORIENTATION = 274
 _X_RESOLUTION, _Y_RESOLUTION, _UNIT = 282, 283, 296
 _INCH = {2: 1.0, 3: 2.54}  # how many of the unit that the tag names make an inch
@@ -39,20 +43,35 @@ _BIG_HEAD = b"II+\0\x08\0\0\0\x10" + bytes(7)
 _CLASSIC, _BIG = _Form("H", "<HHI4s", 4), _Form("Q", "<HHQ8s", 8)
 
 
-def clean(block: bytes | None) -> bytes | None:
-    """Takes orientation, sizes and thumbnail out of a block, and leaves every other byte in place.
+def mended(block: bytes | None) -> bytes | None:
+    """Takes out of a block what points outside it, and leaves every other byte in place.
 
-    None where no tag remains. Raises struct.error for a damaged block.
+    None where no tag remains, or the block is not one.
     """
-    if not block:
+    tiff = bytearray((block or b"").removeprefix(_START))
+    order = _ORDERS.get(bytes(tiff[:4]))
+    if order is None or len(tiff) < 8:
         return None
-    tiff = bytearray(block.removeprefix(_START))
-    order = "<" if tiff[:2] == b"II" else ">"
+    (first,) = struct.unpack_from(order + "I", tiff, 4)
+    left = _remove(tiff, order, first, ())
+    below = [tag for tag in (_EXIF_IFD, _GPS_IFD) if tag in left]
+    dangling = [tag for tag in below if not _remove(tiff, order, left[tag], ())]
+    return _START + bytes(tiff) if _remove(tiff, order, first, dangling) else None
+
+
+def clean(block: bytes | None) -> bytes | None:
+    """Takes also orientation, sizes and thumbnail out of a block; otherwise as `mended`."""
+    sound = mended(block)
+    if sound is None:
+        return None
+    tiff = bytearray(sound.removeprefix(_START))
+    order = _ORDERS[bytes(tiff[:4])]
     (first,) = struct.unpack_from(order + "I", tiff, 4)
     left = _remove(tiff, order, first, (ORIENTATION,))
     if _EXIF_IFD in left:
         _remove(tiff, order, left[_EXIF_IFD], _SIZES)
-    struct.pack_into(order + "I", tiff, first + 2 + 12 * len(left), 0)  # no second directory
+    if left:
+        struct.pack_into(order + "I", tiff, first + 2 + 12 * len(left), 0)  # no second directory
     return _START + bytes(tiff) if left else None
 
 
@@ -75,8 +94,12 @@ def with_resolution(block: bytes | None, dpi: tuple[float, float] | None) -> byt
 
 def resolution(tags: "Image.Exif") -> tuple[float, float] | None:
     """Gives the dots per inch, horizontal and vertical, where the tags state them."""
-    x, y, inch = tags.get(_X_RESOLUTION), tags.get(_Y_RESOLUTION), _INCH.get(tags.get(_UNIT, 2))
-    return (float(x) * inch, float(y) * inch) if x and y and inch else None
+    inch = _INCH.get(tags.get(_UNIT, 2))
+    try:
+        x, y = float(tags.get(_X_RESOLUTION, 0)), float(tags.get(_Y_RESOLUTION, 0))
+    except (TypeError, ValueError):  # of tags that hold text, or several numbers
+        return None
+    return (x * inch, y * inch) if inch and 0 < x < math.inf and 0 < y < math.inf else None
 
 
 def append(path: str | Path, blocks: Iterable[bytes | None]) -> None:
@@ -131,13 +154,26 @@ def _write(file: IO[bytes], content: bytes) -> int:
 
 
 def _remove(tiff: bytearray, order: str, start: int, tags: Collection[int]) -> dict[int, int]:
-    """Takes entries out of a directory in place; gives the others: tag and value or offset."""
+    """Takes entries out of a directory in place, also those whose values lie outside.
+
+    Gives the others: tag and value or offset. None are of a directory that itself lies outside.
+    """
+    if start + 2 > len(tiff):
+        return {}
     (count,) = struct.unpack_from(order + "H", tiff, start)
     first, size = start + 2, 12
-    raw = [bytes(tiff[at : at + size]) for at in range(first, first + count * size, size)]
-    left = {struct.unpack_from(order + "H", entry)[0]: entry for entry in raw}
-    left = {tag: entry for tag, entry in left.items() if tag not in tags}
-    table = b"".join(left.values()) + tiff[first + count * size : first + count * size + 4]
+    behind = first + count * size
+    if behind > len(tiff):
+        return {}
+    tiff.extend(bytes(max(0, behind + 4 - len(tiff))))  # a pointer to the next one left out
+    raw = [bytes(tiff[at : at + size]) for at in range(first, behind, size)]
+    left = {}
+    for entry in raw:
+        tag, kind, values, offset = struct.unpack(order + "HHII", entry)
+        length = values * _LENGTHS.get(kind, 0)
+        if tag not in tags and (length <= 4 or offset + length <= len(tiff)):
+            left[tag] = entry
+    table = b"".join(left.values()) + tiff[behind : behind + 4]
     struct.pack_into(order + "H", tiff, start, len(left))
     tiff[first : first + len(table)] = table
     return {tag: struct.unpack_from(order + "I", entry, 8)[0] for tag, entry in left.items()}
@@ -146,25 +182,46 @@ def _remove(tiff: bytearray, order: str, start: int, tags: Collection[int]) -> d
 def _parsed(block: bytes | None) -> "Image.Exif":
     from PIL import Image
 
-    tags = Image.Exif()
-    if block:
-        tags.load(block)
+    tags, sound = Image.Exif(), mended(block)
+    if sound:
+        tags.load(sound)
     return tags
 
 
 def _directory(tags: "Image.Exif", form: _Form) -> "ImageFileDirectory_v2":
-    """Gives the descriptive tags in a form that can be written."""
+    """Gives the descriptive tags as far as they can be written."""
+    directory = _empty(form)
+    for tag in set(tags) & _DESCRIPTIVE:
+        if tag in (_EXIF_IFD, _GPS_IFD):
+            below = {key: item for key, item in tags.get_ifd(tag).items() if key not in _SIZES}
+            value = {key: item for key, item in below.items() if _writable(key, item, form, tag)}
+        else:
+            value = tags[tag]
+        states_shape = tag == _DESCRIPTION and str(value).startswith(_STATES_SHAPE)
+        if not states_shape and _writable(tag, value, form):
+            _put(directory, tag, value)
+    return directory
+
+
+def _empty(form: _Form, group: int | None = None) -> "ImageFileDirectory_v2":
     from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
-    directory = ImageFileDirectory_v2(_HEAD if form is _CLASSIC else _BIG_HEAD)
-    for tag in set(tags) & _DESCRIPTIVE:
-        value = tags[tag]
-        if tag in (_EXIF_IFD, _GPS_IFD):
-            value = {key: item for key, item in tags.get_ifd(tag).items() if key not in _SIZES}
-        elif isinstance(value, str):
-            if tag == _DESCRIPTION and value.startswith(_STATES_SHAPE):
-                continue
-            # As bytes, for Pillow would make question marks of all but ASCII.
-            directory.tagtype[tag], value = 2, value.encode("latin-1")
-        directory[tag] = value
-    return directory
+    return ImageFileDirectory_v2(_HEAD if form is _CLASSIC else _BIG_HEAD, group=group)
+
+
+def _writable(tag: int, value: Any, form: _Form, group: int | None = None) -> bool:
+    """Tries it, for a tag may hold a value of a kind that goes with another name."""
+    alone = _empty(form, group)
+    try:
+        _put(alone, tag, value)
+        alone.tobytes()
+    except Exception:  # Pillow raises errors of every kind
+        return False
+    return True
+
+
+def _put(directory: "ImageFileDirectory_v2", tag: int, value: Any) -> None:
+    if isinstance(value, str) and directory.group is None:
+        # As bytes, for Pillow would make question marks of all but ASCII.
+        directory.tagtype[tag], value = 2, value.encode("latin-1")
+    directory[tag] = value

@@ -67,7 +67,7 @@ def write(
     path = Path(path)
     kind = format_of(path, format)
     check_holds(path, kind, picture)
-    with writing(path) as temporary:
+    with writing(path) as temporary, encoding(path):
         if kind == "NPY":
             arrays.write(temporary, picture.pixels)
         elif kind == "TIFF":
@@ -108,6 +108,23 @@ def writing(path: Path) -> Iterator[Path]:
     except OSError as error:
         raise type(error)(
             f"{path} cannot be written ({opening.reason(error)}); make room or choose another place"
+        ) from error
+
+
+@contextmanager
+def encoding(path: Path) -> Iterator[None]:
+    """Makes one ValueError, which names the file, of what an encoder meets in the block.
+
+    OSErrors, those of the system, stay.
+    """
+    try:
+        yield
+    except OSError:
+        raise
+    except Exception as error:  # encoders of odd metadata raise errors of every kind
+        raise ValueError(
+            f"{path} cannot be encoded ({opening.reason(error)}); write another format, or the "
+            "picture without its metadata"
         ) from error
 
 

@@ -73,7 +73,7 @@ def write_frames(
         return files.write(path, frames[0].picture, quality=quality, format=format)
     kind = files.format_of(path, format)
     _check(path, kind, frames)
-    with files.writing(path) as temporary:
+    with files.writing(path) as temporary, files.encoding(path):
         if kind == "TIFF":
             tiff.write(temporary, [frame.picture for frame in frames])
         else:

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
 XMP = 700
+_RAW_EXIF = "Raw profile type exif"  # how ImageMagick wrote it to PNG: three lines, and digits
 ON_SIDE = (5, 6, 7, 8)  # orientations that swap height and width
 _XMP_ORIENTATION = re.compile(
     rb"""\s*tiff:Orientation\s*=\s*["'][0-9]["']"""
@@ -25,7 +26,7 @@ def of_image(image: "Image.Image") -> Metadata:
     if image.format == "TIFF":
         block, dpi = exif.of_tags(tags), exif.resolution(tags)
     else:
-        block = exif.clean(image.info.get("exif") or (tags.tobytes() if len(tags) else None))
+        block = exif.clean(image.info.get("exif"))
         dpi = exif.resolution(tags) or _dpi(image)
     return Metadata(image.info.get("icc_profile"), block, _upright_xmp(image), dpi)
 
@@ -43,11 +44,28 @@ def of_tiff(file: IO[bytes], page: Any) -> Metadata:
     return Metadata(page.iccprofile, exif.of_tags(tags), upright_xmp, exif.resolution(tags))
 
 
+def mend_exif(image: "Image.Image") -> None:
+    """Puts a sound EXIF block, or an empty one, in the place of that of an opened file."""
+    block, raw = image.info.get("exif"), image.info.get(_RAW_EXIF)
+    if block is None and raw is None:
+        return
+    if block is None:
+        try:
+            block = bytes.fromhex("".join(raw.split("\n")[3:]))
+        except ValueError:
+            block = b""
+    image.info["exif"] = exif.mended(block) or b""
+
+
 def exif_of(image: "Image.Image") -> "Image.Exif":
     """Gives the tags before the pixels: PNG's own method would decode all to look behind."""
     from PIL import Image
 
-    return Image.Image.getexif(image)
+    if image.format == "TIFF":
+        return Image.Image.getexif(image)
+    bare = Image.new("1", (1, 1))  # the image may remember tags of a block since mended
+    bare.info = image.info
+    return bare.getexif()
 
 
 def upright(pixels: np.ndarray, orientation: int) -> np.ndarray:

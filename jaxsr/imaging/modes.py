@@ -56,14 +56,17 @@ def convert(
 ) -> Picture:
     """Changes what `files.write` would refuse to lose; it never does unless asked.
 
-    `depth` is bits in a sample, floats counting from 0 to 1. `widen` makes RGB and grey of
-    palettes, single bits and CMYK, the latter by its profile where it has one (in 8 bits only).
-    `background`, RGB from 0 to 255, is laid under what is transparent.
+    `depth` is bits in a sample, floats counting from 0 to 1; 16 also widens palettes and single
+    bits. `widen` makes RGB and grey of palettes, single bits and CMYK, the latter by its profile
+    where it has one (in 8 bits only). `background`, RGB from 0 to 255, is laid under what is
+    transparent.
     """
     if depth is not None:
         dtype = np.dtype(f"uint{depth}")
         alpha = None if picture.alpha is None else _deepened(picture.alpha, dtype)
         picture = replace(picture, pixels=_deepened(picture.pixels, dtype), alpha=alpha)
+        if depth != 8 and picture.mode in ("palette", "bilevel"):  # which hold no deeper samples
+            picture = replace(picture, mode="plain", palette=None)
     if widen:
         picture = _inked(picture) if picture.mode == "cmyk" else replace(picture, mode="plain")
     return picture if background is None else _on(background, picture)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Literal
 
-from jaxsr.imaging import arrays, gif, pillow, png, tiff
+from jaxsr.imaging import arrays, gif, metadata, pillow, png, tiff
 from jaxsr.imaging.picture import Header, Picture, Unsupported
 
 if TYPE_CHECKING:
@@ -103,9 +103,12 @@ def _identify(path: Path, file: IO[bytes]) -> Source:
     if image.format == "GIF" and not gif.is_whole(file):
         raise ValueError("it ends before its frames do")
     file.seek(position)
+    if image.format == "PNG":
+        image.info |= png.late_metadata(file)
+    metadata.mend_exif(image)
     if image.format != "PNG":
+        file.seek(position)
         return Source(path, "pillow", image, pillow.target_mode(path, image))
-    image.info |= png.late_metadata(file)
     bits, mode = png.depth_and_mode(file)
     file.seek(position)
     if bits == 16:

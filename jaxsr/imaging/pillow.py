@@ -2,6 +2,7 @@
 
 import io
 import threading
+import warnings
 from collections.abc import Sequence
 from typing import IO, TYPE_CHECKING, Any
 
@@ -30,12 +31,14 @@ def identify(file: IO[bytes]) -> "Image.Image":
     from PIL import Image
 
     # Pillow's own limit, 179 million pixels, could only be changed for the whole process.
-    with _OPENING:
+    with _OPENING, warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # of damaged EXIF, which is mended
         most, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
         try:
-            return Image.open(file, formats=FORMATS)
+            image = Image.open(file, formats=FORMATS)
         finally:
             Image.MAX_IMAGE_PIXELS = most
+    return image
 
 
 def target_mode(path: Any, image: "Image.Image") -> str:
@@ -60,17 +63,14 @@ def size(image: "Image.Image") -> tuple[int, int]:
 
 def decode(path: Any, image: "Image.Image") -> Picture:
     """Decodes an opened picture, or the frame to which it was moved, to 8 bits, upright."""
-    from PIL import ImageOps
-
     mode, about = target_mode(path, image), metadata.of_image(image)
     kind = _MODES.get(image.mode, "plain") if mode != "LA" else "plain"
+    # Pillow itself turns TIFF.
+    turn = 1 if image.format == "TIFF" else metadata.exif_of(image).get(exif.ORIENTATION, 1)
     image.load()
     palette = _palette(image) if kind == "palette" else None
-    if getattr(image, "is_animated", False):
-        image = image.copy()  # turned in place, it could not be moved to the next frame
-    ImageOps.exif_transpose(image, in_place=True)
     pixels = np.array(image.convert(mode))
-    pixels = pixels.reshape(*pixels.shape[:2], -1)
+    pixels = np.ascontiguousarray(metadata.upright(pixels.reshape(*pixels.shape[:2], -1), turn))
     if not mode.endswith("A"):
         return Picture(pixels, None, mode=kind, palette=palette, metadata=about)
     color, alpha = pixels[..., :-1].copy(), pixels[..., -1:].copy()
@@ -112,7 +112,10 @@ def encode(images: "Sequence[Image.Image]", kind: str, options: dict[str, Any]) 
     """
     more = {"save_all": True, "append_images": images[1:]} if len(images) > 1 else {}
     with io.BytesIO() as buffer:
-        images[0].save(buffer, kind, **more, **options)
+        try:
+            images[0].save(buffer, kind, **more, **options)
+        except OSError as error:  # in memory it is the encoder's, not the system's
+            raise ValueError(str(error)) from error
         return buffer.getvalue()
 
 

@@ -19,7 +19,8 @@ LARGE = 2**27  # bytes of pixels from which a TIFF is better not taken whole
 class Strips:
     """An opened TIFF: the last of its `channels` is alpha where `alpha` says so.
 
-    `dtype` is what `rows` gives: uint8 and uint16 are kept, other real numbers become float32.
+    `pages` counts those of the file. `dtype` is what `rows` gives: uint8 and uint16 are kept, other
+    real numbers become float32.
     """
 
     def __init__(self, path: Path, file: IO[bytes], page: Any, form: tiff.Layout):
@@ -28,6 +29,7 @@ class Strips:
         name = "uint8" if form.mode == "bilevel" else arrays.kept_dtype(page.dtype, path)
         self.dtype = np.dtype(name)
         self.metadata = of_tiff(file, page)
+        self.pages = len(page.parent.pages)
         self._path, self._file, self._page, self._form = path, file, page, form
         self._planes = 1 if page.planarconfig == 1 else form.samples
         self._decoded: dict[int, np.ndarray] = {}  # rows of segments, by number
@@ -113,11 +115,17 @@ def open_strips(path: str | Path) -> Iterator[Strips]:
 
 
 def is_large(path: str | Path) -> bool:
-    """Tells whether a file is a TIFF of `LARGE` bytes or more; False for what is no TIFF."""
-    if Path(path).suffix.lower() not in (".tif", ".tiff"):
+    """Tells whether a file is a TIFF of `LARGE` bytes or more, of one page that goes by strips.
+
+    That is one of grey, RGB or bands, upright; False for every other file.
+    """
+    try:
+        with open_strips(path) as strips:
+            size = strips.height * strips.width * strips.channels * strips.dtype.itemsize
+            plain = strips.mode == "plain" and not strips.alpha and strips.pages == 1
+            return plain and size >= LARGE
+    except ValueError:  # not by rows: whoever reads it whole says what is wrong, if anything is
         return False
-    with opening.errors_of(Path(path)), tiff.opened(path, 0) as (_, page, _):
-        return page.nbytes >= LARGE
 
 
 def _check_readable(path: str | Path, page: Any, form: tiff.Layout) -> None:

@@ -122,7 +122,8 @@ def _stream(
 ) -> tuple[float, Way]:
     count, height, width, _ = shape
     margin = aligned(needs.radius, arch.multiple)
-    strip = aligned(min(MAX_STRIP, height) if tile is None else tile, arch.multiple)
+    strip = min(MAX_STRIP, bucket(height)) if tile is None else tile
+    strip = aligned(strip, arch.multiple)
     # The new state is written beside the old.
     columns = int(budget / (count * (2 * needs.column + needs.pixel * strip)))
     work = WRITING + needs.lag / (arch.scale * height)

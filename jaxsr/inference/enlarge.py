@@ -3,6 +3,7 @@
 import hashlib
 import json
 import math
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import jax
@@ -41,36 +42,36 @@ class Options(NamedTuple):
 def by_network(weights: Weights, *, options: Options | None = None) -> Enlarge:
     """Enlarge by a network, in the units of its bands; ValueError for options that do not fit.
 
-    The order is that of `Options`' names from the second backwards: the self-ensemble comes first,
-    then the consistency, then the size. Floats without units are clipped to [0, 1], for they may
-    not leave it on the way in either.
+    The self-ensemble comes first, then the size, then the consistency.
     """
     options = options or Options()
     _check(weights, options)
-    plain = options[1:] == Options()[1:]
+    plain = options == Options(options.tiling)
 
     def enlarge(pixels: np.ndarray) -> Enlarged:
         if not weights.ranges:
             check_unit(pixels)
-        notes: list[str] = []
         if plain:
             sr, notes = upscale_noted(weights, pixels, options.tiling)
-        else:
-            sr = _refined(weights, options, pixels, notes)
-        if not weights.ranges and sr.dtype.kind == "f":
-            sr = sr.clip(0, 1)
-        return Enlarged(sr, notes)
+            return Enlarged(within(weights, sr), notes)
+        return Enlarged(*_refined(weights, options, pixels))
 
     return enlarge
 
 
+def within(weights: Weights, sr: np.ndarray) -> np.ndarray:
+    """Floats without units clipped to [0, 1], which they may not leave on the way in either."""
+    return sr.clip(0, 1) if sr.dtype.kind == "f" and not weights.ranges else sr
+
+
 def _check(weights: Weights, options: Options) -> None:
     check_tiling(options.tiling)
-    scale = weights.arch.scale
     _check_target(options.scale, options.size)
-    if options.consistency and scale == 1:
+    factor = weights.arch.scale if options.scale is None else options.scale
+    if options.consistency and options.size is None and factor <= 1:
         raise ValueError(
-            "consistency: got a network of scale 1, which reduces nothing; leave it out"
+            f"consistency: got the scale {factor}, wanted a result larger than the input; leave it "
+            "out"
         )
 
 
@@ -84,10 +85,11 @@ def _check_target(scale: float | None, size: tuple[int, int] | None) -> None:
 
 
 def _refined(
-    weights: Weights, options: Options, pixels: np.ndarray, notes: list[str]
-) -> np.ndarray:
-    """Through the network in floats, and what the options add to it."""
-    unit = weights.replace(ranges=())  # pyright: ignore[reportAttributeAccessIssue]
+    weights: Weights, options: Options, pixels: np.ndarray
+) -> tuple[np.ndarray, list[str]]:
+    """Through the network in floats, with what the options add to it."""
+    unit = replace(weights, ranges=())
+    notes: list[str] = []
 
     def plain(image: np.ndarray) -> np.ndarray:
         sr, said = upscale_noted(unit, image, options.tiling)
@@ -95,18 +97,20 @@ def _refined(
         return sr
 
     network: Network = plain
-    image = np.asarray(to_unit(pixels, weights.ranges))
     if options.self_ensemble:
         network = self_ensemble(network)
-    if options.consistency:
-        network = consistent(network)
-    sr = network(image)
-    if options.consistency:
-        left = 255 * residual(sr, image)
-        notes.append(f"reduced again, it differs from the input by {left:.2f} of 255 at most")
     if options.scale is not None or options.size is not None:
-        sr = resized(lambda _: sr, scale=options.scale, size=options.size)(image)
-    return np.asarray(from_unit(sr, weights.ranges, pixels.dtype))
+        network = resized(network, scale=options.scale, size=options.size)
+    if options.consistency:
+        network = consistent(network, clip=not weights.ranges)
+    image = np.asarray(to_unit(pixels, weights.ranges))
+    sr = within(weights, network(image))
+    sr = np.asarray(from_unit(sr, weights.ranges, pixels.dtype))
+    if options.consistency:
+        left = residual(np.asarray(to_unit(sr, weights.ranges)), image)
+        told = f"{left:.3g} of the bands' range" if weights.ranges else f"{255 * left:.2f} of 255"
+        notes.append(f"reduced again, it differs from the input by {told} at most")
+    return sr, notes
 
 
 def by_method(
@@ -127,12 +131,14 @@ def by_method(
 
     def enlarge(pixels: np.ndarray) -> np.ndarray:
         image = to_float(pixels)
+        colours = image.size and 0 <= image.min() <= image.max() <= 1
         if whole:
             sr = classical.enlarge(image, int(scale or 1), method=method)
         else:
             target = size or target_size(image.shape[-3:-1], scale or 1)
             sr = resize(image, target, method=method)
-        return from_float(sr, pixels.dtype)
+        # What lay in [0, 1] stays there; measurements keep their units.
+        return from_float(np.clip(sr, 0, 1) if colours else sr, pixels.dtype)
 
     return enlarge
 

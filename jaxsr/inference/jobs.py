@@ -20,15 +20,16 @@ from jaxsr.inference.picture import upscale_frames
 from jaxsr.inference.pipeline import FAILURES, Ask, Enlarge, Task, overlap, sentence
 from jaxsr.inference.plan import Item, Plan
 
-# Makes a file of another by itself; returns pixels read, pixels written and notes.
-ByStrips = Callable[[Path, Path], tuple[int, int, Sequence[str]]]
+# Makes a file of another by itself, calling `pulse` now and then; returns pixels read, pixels
+# written and notes.
+ByStrips = Callable[..., tuple[int, int, Sequence[str]]]
 
 
 class Asked:
     """What enlarges for one picture, with the figures of its record."""
 
     def __init__(self, ask: Ask):
-        self._ask = ask
+        self._ask, self.device = ask, ask.device
         self.input_pixels = self.output_pixels = 0
         self.idle, self.notes = 0.0, []
 
@@ -65,8 +66,9 @@ def upscale_file(
     `channels` are those that `enlarge` takes, any where None. `prepare` goes before: `convert` with
     what is asked for. A TIFF too large to be taken whole goes `by_strips`, where that is given.
     """
-    if by_strips and is_large(source):
-        enlarge.count(*by_strips(source, target))
+    if by_strips and target.suffix.lower() in (".tif", ".tiff") and is_large(source):
+        with enlarge.device() as pulse:
+            enlarge.count(*by_strips(source, target, pulse=pulse))
         return
     with open_frames(source) as frames:
         prepared = (frame._replace(picture=prepare(frame.picture)) for frame in frames)

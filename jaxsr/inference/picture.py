@@ -34,9 +34,8 @@ def upscale_picture(enlarge: Enlarge, picture: Picture, *, channels: int | None)
         metadata = replace(picture.metadata, icc=None)
         picture = replace(picture, mode="plain", palette=None, metadata=metadata)
     if alpha is not None:
-        alpha = color.from_float(
-            resize(color.to_float(alpha), sr.shape[:2], method="bicubic"), alpha.dtype
-        )
+        enlarged = resize(color.to_float(alpha), sr.shape[:2], method="bicubic").clip(0, 1)
+        alpha = color.from_float(enlarged, alpha.dtype)
     return replace(picture, pixels=sr, alpha=alpha)
 
 
@@ -49,12 +48,22 @@ def upscale_frames(
 
 
 def _colors(enlarge: Enlarge, pixels: np.ndarray, channels: int | None) -> np.ndarray:
-    if channels == 1 and pixels.shape[-1] == 3:
-        pixels = color.fit_channels(pixels, 1)
-    if channels != 3 or pixels.shape[-1] != 1:
-        return enlarge(pixels)
-    sr = enlarge(pixels.repeat(3, axis=-1))
-    return color.from_float(color.to_float(sr).mean(axis=-1, keepdims=True), pixels.dtype)
+    return as_stored(enlarge(as_taken(pixels, channels)), pixels.shape[-1])
+
+
+def as_taken(pixels: np.ndarray, channels: int | None) -> np.ndarray:
+    """Grey as RGB and RGB as grey where the network takes the other; anything else as it is."""
+    if {pixels.shape[-1], channels} != {1, 3}:
+        return pixels
+    assert channels is not None
+    return color.fit_channels(pixels, channels)
+
+
+def as_stored(sr: np.ndarray, channels: int) -> np.ndarray:
+    """Grey again what came as grey; RGB that a grey network took stays grey."""
+    if (sr.shape[-1], channels) != (3, 1):
+        return sr
+    return color.from_float(color.to_float(sr).mean(axis=-1, keepdims=True), sr.dtype)
 
 
 def _inks(enlarge: Enlarge, pixels: np.ndarray, channels: int) -> np.ndarray:

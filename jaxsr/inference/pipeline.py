@@ -5,6 +5,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import jax
@@ -31,7 +32,26 @@ class Enlarged(NamedTuple):
 # Pixels [H, W, C], or [N, H, W, C] of one shape, to enlarged pixels of their dtype, bare or with
 # notes; the pipeline takes the time.
 Enlarge = Callable[[np.ndarray], np.ndarray | Enlarged]
-Ask = Callable[[np.ndarray], Enlarged]
+
+
+class Ask:
+    """What a task may ask for: pixels enlarged, or the device for itself."""
+
+    def __init__(self, desk: "_Desk"):
+        self._desk = desk
+
+    def __call__(self, pixels: np.ndarray) -> Enlarged:
+        """Hand in pixels and wait for them."""
+        return self._desk.ask(pixels)
+
+    @contextmanager
+    def device(self) -> Iterator[Callable[[], None]]:
+        """Keep the device from all others, and get what to call now and then.
+
+        It raises CancelledError once the job has been closed.
+        """
+        with self._desk.device:
+            yield self._desk.check
 
 
 class Task(NamedTuple):
@@ -63,7 +83,8 @@ def overlap(tasks: Iterable[Task], enlarge: Enlarge, *, batch: int = 1) -> Itera
                 yield order.popleft().result()
             group = desk.wait(upcoming, order, batch)
             if group:
-                _serve(group, enlarge, batch)
+                with desk.device:
+                    _serve(group, enlarge, batch)
     finally:
         desk.close()
         pool.shutdown(cancel_futures=True)
@@ -85,11 +106,12 @@ class _Desk:
 
     def __init__(self):
         self._changed, self._closed = threading.Condition(), False
+        self.device = threading.Lock()
         self._sizes: dict[Future, int] = {}
         self._requests: list[_Request] = []
 
     def admit(self, task: Task, pool: ThreadPoolExecutor) -> Future:
-        result = pool.submit(task.work, self._ask)
+        result = pool.submit(task.work, Ask(self))
         with self._changed:
             self._sizes[result] = task.pixels
         result.add_done_callback(self._leave)
@@ -120,7 +142,13 @@ class _Desk:
             for request in self._requests:
                 request.answer.cancel()
 
-    def _ask(self, pixels: np.ndarray) -> Enlarged:
+    def check(self) -> None:
+        """In a task's thread: leave if the job has been closed."""
+        with self._changed:
+            if self._closed:
+                raise CancelledError
+
+    def ask(self, pixels: np.ndarray) -> Enlarged:
         """In a task's thread: hand in pixels and wait for them."""
         request = _Request(pixels, Future())
         with self._changed:

@@ -105,7 +105,8 @@ def _find(inputs: Sequence[str | Path], *, recursive: bool) -> tuple[list[Found]
     deep: set[Path] = set()
     for source in inputs:
         # Names are relative to the folder that was named, or to a glob's literal part.
-        as_deep_as_asked = recursive or glob.has_magic(str(source))
+        is_glob = glob.has_magic(str(source)) and not os.path.exists(os.path.expanduser(source))
+        as_deep_as_asked = recursive or is_glob
         for found in find(source):
             if as_deep_as_asked or "/" not in found.name:
                 taken.setdefault(found.path.resolve(), found)

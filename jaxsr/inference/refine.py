@@ -11,7 +11,7 @@ import jax
 import numpy as np
 
 from jaxsr.imaging.resize import resize, taps
-from jaxsr.networks.weights import Weights
+from jaxsr.networks.weights import Weights, arch_spec
 
 Network = Callable[[np.ndarray], np.ndarray]
 
@@ -41,10 +41,11 @@ def blend(weights: Weights, other: Weights, *, strength: float) -> Weights:
     ESRGAN's network interpolation (Wang et al. 2018, section 3.4). Raises ValueError for different
     networks, and a strength outside [0, 1].
     """
-    if weights.arch != other.arch:
+    if (weights.arch, weights.ranges) != (other.arch, other.ranges):
+        kinds = [f"{arch_spec(each.arch)}, ranges {each.ranges}" for each in (weights, other)]
         raise ValueError(
-            f"got weights of {weights.arch} and of {other.arch}, wanted two checkpoints of one "
-            "network; blend a network with the one that was trained from it"
+            f"got weights of {' and of '.join(kinds)}, wanted two checkpoints of one network; blend "
+            "a network with the one that was trained from it"
         )
     if not 0 <= strength <= 1:
         raise ValueError(f"strength: got {strength}, wanted 0 (all of the first) to 1")
@@ -73,17 +74,24 @@ def target_size(size: Sequence[int], scale: float) -> tuple[int, int]:
     return height, width
 
 
-def consistent(network: Network) -> Network:
+def consistent(network: Network, *, clip: bool = True) -> Network:
     """Project what the network gives so that its bicubic reduction is the input again.
 
     The nearest picture with that property (least squares), then clipped to [0, 1], in turn, as
-    often as `ROUNDS` says; `residual` tells what clipping left.
+    often as `ROUNDS` says; `residual` tells what clipping left. Without `clip` one projection is
+    all. Raises ValueError for a result that is smaller than the input.
     """
 
     def projected(image: np.ndarray) -> np.ndarray:
         sr = network(image)
-        for _ in range(ROUNDS):
-            sr = project(sr, image).clip(0, 1)
+        if any(n < m for n, m in zip(sr.shape, image.shape, strict=True)):
+            raise ValueError(
+                f"consistency: got a result of {sr.shape[-3:-1]} for an input of "
+                f"{image.shape[-3:-1]}, wanted none smaller; leave it out"
+            )
+        for _ in range(ROUNDS if clip else 1):
+            sr = project(sr, image)
+            sr = sr.clip(0, 1) if clip else sr
         return sr
 
     return projected

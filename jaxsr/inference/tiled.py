@@ -3,8 +3,9 @@
 import warnings
 from collections import deque
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import lru_cache, partial
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -21,6 +22,7 @@ from jaxsr.networks.weights import Weights
 
 MODES = ("auto", "whole", "overlap", "stream", "sharded")
 DTYPES = ("float32", "bfloat16")
+LEAST = 2**20  # bytes: a device that has not these has none
 IN_FLIGHT = 2  # windows on the device while the host places those before
 
 
@@ -74,30 +76,33 @@ def upscale_noted(
     image = image.astype(np.float32) if image.dtype == np.float64 else image
     batch = image.reshape(-1, *image.shape[-3:])
     notes: list[str] = []
-    try:
-        sr = _through(in_dtype(weights, tiling.dtype), batch, tiling, notes)
-    except NotFinite:
-        if tiling.dtype == "float32":
-            raise not_finite() from None
-        notes.append(f"not finite in {tiling.dtype}; made again in float32")
-        try:
-            sr = _through(weights, batch, tiling, notes)
-        except NotFinite:
-            raise not_finite() from None
+    sr = in_dtype(weights, tiling.dtype, notes, lambda w: _through(w, batch, tiling, notes))
     return sr.reshape(*image.shape[:-3], *sr.shape[1:]), notes
 
 
-def not_finite() -> ValueError:
-    """What to raise where float32 gave an infinity or a NaN."""
-    return ValueError(
-        "the network gives values that are not finite, in float32 too: the picture holds a NaN or "
-        "the weights are damaged; evaluate the weights on another picture"
-    )
+Result = TypeVar("Result")
 
 
-def in_dtype(weights: Weights, dtype: str) -> Weights:
-    """The weights with a network that computes in `dtype`."""
-    return weights.replace(arch=weights.arch.clone(dtype=jnp.dtype(dtype)))  # pyright: ignore[reportAttributeAccessIssue]
+def in_dtype(
+    weights: Weights, dtype: str, notes: list[str], make: Callable[[Weights], Result]
+) -> Result:
+    """What `make` gives with a network that computes in `dtype`, or else, noted, in float32.
+
+    Raises ValueError where float32 is not finite either.
+    """
+    try:
+        if dtype != "float32":
+            try:
+                arch = weights.arch.clone(dtype=jnp.dtype(dtype))
+                return make(replace(weights, arch=arch))
+            except NotFinite:
+                notes.append(f"not finite in {dtype}; made again in float32")
+        return make(weights)
+    except NotFinite:
+        raise ValueError(
+            "the network gives values that are not finite, in float32 too: the picture holds a NaN "
+            "or the weights are damaged; evaluate the weights on another picture"
+        ) from None
 
 
 def check_tiling(tiling: Tiling) -> None:
@@ -132,8 +137,10 @@ def _through(weights: Weights, batch: np.ndarray, tiling: Tiling, notes: list[st
         except jax.errors.JaxRuntimeError as error:
             if not out_of_memory(error):
                 raise
-            budget //= 2
-            smaller = choose(arch, padded.shape, **options, budget=budget)
+            smaller = way
+            while smaller == way and budget > LEAST:
+                budget //= 2
+                smaller = choose(arch, padded.shape, **options, budget=budget)
             if smaller == way:
                 raise MemoryError(
                     f"the device has no room for {way}; take the mode auto, or a smaller tile"

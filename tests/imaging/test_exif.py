@@ -1,6 +1,9 @@
 """EXIF blocks, read by Pillow and tifffile, and written by hand."""
 
+import io
 import struct
+import warnings
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,7 +11,7 @@ import tifffile
 from PIL import Image
 
 from jaxsr.imaging import exif
-from jaxsr.imaging.files import Metadata, Picture, read, write
+from jaxsr.imaging.files import Metadata, Picture, header, read, write
 
 ARTIST = "Zoë".encode()
 
@@ -46,6 +49,94 @@ def test_nothing_is_left_of_an_orientation_alone():
     tags = Image.Exif()
     tags[274] = 3
     assert exif.clean(tags.tobytes()) is None and exif.clean(None) is None
+
+
+def of_entries(*entries, behind=b""):
+    """A little-endian block of one directory, followed by other bytes."""
+    packed = b"".join(struct.pack("<HHI4s", *entry) for entry in entries)
+    first = struct.pack("<H", len(entries)) + packed + bytes(4)
+    return b"Exif\0\0II*\0\x08\0\0\0" + first + behind
+
+
+def spoilt(content, old):
+    """Puts a block into a JPEG in the place of another."""
+    with io.BytesIO() as file:
+        Image.fromarray(np.full((6, 9, 3), 99, np.uint8)).save(file, "JPEG", exif=old)
+        return file.getvalue().replace(
+            struct.pack(">H", len(old) + 2) + old, struct.pack(">H", len(content) + 2) + content
+        )
+
+
+ORIENTED = (274, 3, 1, b"\6\0\0\0")
+
+
+@pytest.mark.parametrize(
+    "damaged, turned",
+    [
+        (b"Exif\0\0", False),
+        (b"Exif\0\0junk and more of it", False),
+        (b"Exif\0\0II", False),
+        (block()[:16], False),
+        (block()[:40], False),  # within the first directory
+        (b"Exif\0\0II*\0\xff\xff\xff\xff" + block()[14:], False),
+        (of_entries(ORIENTED, (34665, 4, 1, b"\xff\xff\xff\x7f")), True),
+        (of_entries(ORIENTED, (34853, 4, 1, struct.pack("<I", 40))), True),
+        (of_entries(ORIENTED, (315, 2, 900, struct.pack("<I", 38))), True),
+        (of_entries(ORIENTED, (282, 2, 4, b"abc\0"), (283, 2, 4, b"abc\0")), True),
+        (of_entries(ORIENTED)[:-4], True),  # without a pointer to the next directory
+    ],
+)
+def test_a_damaged_block_does_not_cost_the_picture(tmp_path, damaged, turned):
+    path = tmp_path / "a.jpg"
+    for kept in (spoilt(damaged, block()), spoilt(damaged, block()).replace(b"JFIF", b"JFXX")):
+        path.write_bytes(kept)
+        picture = read(path)
+        assert picture.pixels.shape == ((9, 6, 3) if turned else (6, 9, 3))
+        assert header(path)[:2] == picture.pixels.shape[:2] and picture.metadata.dpi is None
+        for name in ("b.jpg", "b.png", "b.webp", "b.tif"):
+            write(tmp_path / name, picture)
+            assert read(tmp_path / name).pixels.shape == picture.pixels.shape
+
+
+def test_whatever_bytes_are_hurt_the_pixels_stay(tmp_path):
+    rng, whole = np.random.default_rng(0), block()
+    path = tmp_path / "a.jpg"
+    for _ in range(300):
+        content = bytearray(whole)
+        for position in rng.integers(6, len(whole) - 20, 3):
+            content[position] = rng.choice([0, 1, 2, 5, 7, 11, 12, 255, rng.integers(256)])
+        path.write_bytes(spoilt(bytes(content), whole))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Pillow's, of values that overlap
+            picture = read(path)
+            assert sorted(picture.pixels.shape) == [3, 6, 9]
+            for name in ("b.tif", "b.webp", "b.png"):
+                write(tmp_path / name, picture)
+
+
+def test_tags_that_cannot_be_written_are_left_out(tmp_path):
+    """Of a wrong kind for their name, in the first directory and in those below it."""
+    number = struct.pack("<f", 1.5)
+    detail = struct.pack("<H", 2) + struct.pack("<HHI4s", 33434, 2, 4, b"abc\0")
+    detail += struct.pack("<HHI4s", 36867, 11, 1, number) + bytes(4)
+    entries = [(305, 11, 1, number), (306, 3, 1, b"\1\0\0\0"), (315, 2, 4, b"Zoe\0")]
+    start = struct.pack("<I", 8 + 2 + 12 * 4 + 4)
+    whole = of_entries(*entries, (34665, 4, 1, start), behind=detail)
+    path = tmp_path / "a.jpg"
+    path.write_bytes(spoilt(whole, block()))
+    picture = replace(read(path), metadata=replace(read(path).metadata, dpi=(300.0, 300.0)))
+    assert picture.metadata.exif == whole
+    for name in ("b.tif", "b.webp"):
+        write(tmp_path / name, picture)
+        found = Image.Exif()
+        found.load(read(tmp_path / name).metadata.exif or b"")
+        assert found[315] == "Zoe" and 305 not in found, name
+
+
+def test_a_turned_picture_may_have_odd_tags(tmp_path):
+    whole = of_entries(ORIENTED, (305, 11, 1, struct.pack("<f", 1.5)))
+    (tmp_path / "a.jpg").write_bytes(spoilt(whole, block()))
+    assert read(tmp_path / "a.jpg").pixels.shape == (9, 6, 3)
 
 
 def test_a_block_is_carried_byte_for_byte(tmp_path):

@@ -1,9 +1,11 @@
 """Picture files: what Pillow stores comes back, and what cannot be read or written says why."""
 
 import io
+import re
 import resource
 import struct
 import zlib
+from dataclasses import replace
 from pathlib import Path
 
 import imagecodecs
@@ -14,6 +16,7 @@ from PIL import ExifTags, Image, ImageCms
 
 from jaxsr.imaging import files
 from jaxsr.imaging.files import Metadata, Picture, header, list_pictures, read, write
+from jaxsr.imaging.frames import Frame, write_frames
 
 LOSSLESS = (".png", ".bmp", ".tif", ".tiff")
 PHOTOGRAPHS = tuple(e for e in files.EXTENSIONS if e not in (".npy", ".gif"))
@@ -521,6 +524,12 @@ def test_decompression_bombs_are_named(tmp_path):
     assert most == Image.MAX_IMAGE_PIXELS
 
 
+def test_the_limit_is_named_as_python_does(tmp_path):
+    write(tmp_path / "a.png", Picture(ramp(3)))
+    with pytest.raises(ValueError, match=r"if you trust it, pass a larger `limit=` from Python"):
+        read(tmp_path / "a.png", limit=1)
+
+
 def test_header_reads_only_the_header(tmp_path):
     path, whole = tmp_path / "a.png", encoded(".png")
     path.write_bytes(whole[:60])
@@ -627,6 +636,105 @@ def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
     with pytest.raises(OSError, match=r"a\.png cannot be written \(disk full\)"):
         write(path, Picture(ramp(1)))
     assert list(tmp_path.iterdir()) == [path] and path.read_bytes() == before
+
+
+@pytest.mark.parametrize("name", ["a.png", "b.png", "a.jpg", "a.webp", "a.tif"])
+def test_what_an_encoder_raises_is_one_error(tmp_path, name, monkeypatch):
+    pixels, about = ramp(3, np.uint16 if name == "b.png" else np.uint8), Metadata(icc=object())
+    with pytest.raises(ValueError, match=rf"{name} cannot be encoded \(.+\); .* metadata"):
+        write(tmp_path / name, Picture(pixels, metadata=about))
+    assert not list(tmp_path.iterdir())
+    frames = [Frame(Picture(pixels, metadata=about), None if name == "a.tif" else 40.0)] * 2
+    if name in ("a.png", "a.webp", "a.tif"):
+        with pytest.raises(ValueError, match=rf"{name} cannot be encoded \("):
+            write_frames(tmp_path / name, frames)
+        assert not list(tmp_path.iterdir())
+
+    def fail(self, *_, **__):
+        raise OSError("encoder error -2 when writing image file")  # of Pillow, not of the system
+
+    monkeypatch.setattr(Image.Image, "save", fail)
+    if name == "a.jpg":
+        with pytest.raises(ValueError, match=r"a\.jpg cannot be encoded \(encoder error -2"):
+            write(tmp_path / name, Picture(ramp(3)))
+
+
+@pytest.mark.parametrize("letter", ["a", "\u00e9"])
+@pytest.mark.parametrize("length", [200, 240, 241, 243, 247, 255])
+def test_names_of_any_length_are_written(tmp_path, letter, length):
+    """Up to 255 bytes, which is what file systems have room for."""
+    name = (letter * length).encode()[: length - 4].decode(errors="ignore").ljust(1) + ".png"
+    write(tmp_path / name, Picture(ramp(3)))
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+    with files.replacing(tmp_path / name) as temporary:
+        assert re.fullmatch(r"\.(.+)\.\d+\.part", temporary.name)[1] == files.stand_in(name)
+        assert len(temporary.name.encode()) <= 255
+        temporary.write_bytes(b"whole")
+    assert (tmp_path / name).read_bytes() == b"whole"
+    assert (files.stand_in(name) == name) == (len(name.encode()) <= 240)
+
+
+def test_long_names_that_differ_have_other_stand_ins():
+    first, second = ("a" * 240 + end for end in ("b.png", "c.png"))
+    assert files.stand_in(first) != files.stand_in(second)
+
+
+@pytest.mark.parametrize("bits", [8, 10, 12])
+@pytest.mark.parametrize("channels", [3, 4])
+def test_avif_of_more_than_8_bits_is_refused(tmp_path, bits, channels):
+    pixels = ramp(4)[..., :channels] if bits == 8 else ramp(4, np.uint16)[..., :channels]
+    content = imagecodecs.avif_encode(pixels >> (16 - bits if bits > 8 else 0), bitspersample=bits)
+    (tmp_path / "a.avif").write_bytes(content)
+    if bits == 8:
+        assert read(tmp_path / "a.avif").pixels.shape == (24, 40, 3)
+        return
+    for reader in (read, header):
+        with pytest.raises(ValueError, match=r"a\.avif has more than 8 bits, .*convert it to a PN"):
+            reader(tmp_path / "a.avif")
+
+
+def test_avif_whose_boxes_end_nowhere_is_taken_apart_no_further():
+    """Sizes of 0 and 1, to the end and in 64 bits, and what ends within a box (ISO 14496-12)."""
+    deep = struct.pack(">I4s4B", 12, b"av1C", 0x81, 0, 0x4C, 0)
+    for content, wanted in (
+        (struct.pack(">I4s", 0, b"iprp") + deep, True),
+        (struct.pack(">I4sQ", 1, b"iprp", 16 + len(deep)) + deep, True),
+        (struct.pack(">I4s", 8, b"iprp") + deep, True),
+        (struct.pack(">I4s", 8 + len(deep), b"free") + deep, False),
+        (struct.pack(">I4s", 3, b"free") + deep, False),
+        (struct.pack(">I4s", 20, b"iprp") + deep[:-3], False),
+        (deep.replace(b"\x4c", b"\x0c"), False),
+    ):
+        assert avif.is_deep(io.BytesIO(content)) == wanted
+
+
+def test_the_first_of_several_pictures_in_a_jpeg_is_taken(tmp_path):
+    images = [Image.fromarray(pixels) for pixels in (ramp(3), ramp(3)[::-1].copy())]
+    images[0].save(tmp_path / "a.jpg", "MPO", save_all=True, append_images=images[1:], quality=95)
+    with Image.open(tmp_path / "a.jpg") as image:
+        assert image.format == "MPO" and image.n_frames == 2
+    back = read(tmp_path / "a.jpg")
+    assert np.abs(back.pixels.astype(int) - ramp(3)).max() <= 12
+    assert header(tmp_path / "a.jpg") == (24, 40, 3, "uint8")
+
+
+@pytest.mark.parametrize("channels", [3, 4])
+def test_lossless_webp_stays_lossless(tmp_path, channels):
+    noise = np.random.default_rng(0).integers(0, 256, (20, 30, channels), np.uint8)
+    Image.fromarray(noise).save(tmp_path / "a.webp", lossless=True, exact=True)
+    picture = read(tmp_path / "a.webp")
+    assert picture.metadata.lossless
+    write(tmp_path / "b.webp", picture, quality=10)
+    with Image.open(tmp_path / "b.webp") as made:
+        np.testing.assert_array_equal(np.asarray(made), noise)
+    for name, options in (("c.webp", {"exif": exif_bytes()}), ("d.webp", {})):
+        Image.fromarray(noise).save(tmp_path / name, quality=90, **options)
+        assert not read(tmp_path / name).metadata.lossless
+    write(tmp_path / "e.webp", read(tmp_path / "d.webp"), quality=10)
+    assert (tmp_path / "e.webp").stat().st_size < (tmp_path / "b.webp").stat().st_size / 2
+    picture = replace(picture, metadata=replace(picture.metadata, icc=ICC, exif=exif_bytes()))
+    write(tmp_path / "f.webp", picture)
+    assert read(tmp_path / "f.webp").metadata.lossless
 
 
 def test_quality_is_obeyed(tmp_path):

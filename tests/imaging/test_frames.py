@@ -243,8 +243,8 @@ def test_what_a_format_cannot_hold_is_refused(tmp_path):
     other = [timed[0], Frame(Picture(few_colours(0, height=5)), 40.0)]
     deep = [Frame(Picture(few_colours(0).astype(np.uint16)), 40.0)] * 2
     for name, frames, message in (
-        ("a.jpg", timed, r"JPEG cannot hold 2 frames; write \.gif, \.webp, \.png or \.tif"),
-        ("a.avif", timed, "AVIF cannot hold 2 frames"),
+        ("a.jpg", timed, r"JPEG cannot hold several frames; write \.gif, \.webp, \.png or \.tif"),
+        ("a.avif", timed, "AVIF cannot hold several frames"),
         ("a.tif", timed, r"TIFF cannot hold the times of frames; write \.gif, \.webp or \.png"),
         ("a.gif", pages, r"GIF cannot hold pages; write \.tif"),
         ("a.webp", other, "WEBP cannot hold frames of different sizes; write frames of one size"),
@@ -255,3 +255,62 @@ def test_what_a_format_cannot_hold_is_refused(tmp_path):
         with pytest.raises(ValueError, match=message):
             write_frames(tmp_path / name, frames)
     assert not list(tmp_path.iterdir())
+
+
+def test_frames_are_not_made_in_vain(tmp_path):
+    """What two tell of the format is said before the others are decoded and enlarged."""
+    timed = Frame(Picture(few_colours(0)), 40.0)
+    for name, frame in (("a.avif", timed), ("a.jpg", timed), ("a.tif", timed), ("a.gif", timed)):
+        frame = Frame(frame.picture) if name == "a.gif" else frame
+        made = []
+        frames = (made.append(index) or frame for index in range(9))
+        with pytest.raises(ValueError, match="cannot hold"):
+            write_frames(tmp_path / name, frames)
+        assert len(made) <= 2
+
+
+@pytest.mark.parametrize("name", ["a.gif", "a.webp", "a.png", "a.tif", "b.tif"])
+def test_the_limit_is_of_all_frames(tmp_path, name):
+    options = {"compression": "tiff_deflate"} if name == "a.tif" else {}
+    images = [Image.fromarray(np.full((60, 80, 3), 50 * seed, np.uint8)) for seed in range(5)]
+    images[0].save(tmp_path / name, save_all=True, append_images=images[1:], **options)
+    size = 60 * 80 * 3
+    with open_frames(tmp_path / name, limit=5 * size) as frames:
+        assert len(list(frames)) == 5
+    if name == "b.tif":  # not compressed: it is as long as it says
+        with open_frames(tmp_path / name, limit=5 * size - 1) as frames:
+            assert len(list(frames)) == 5
+        return
+    with (
+        pytest.raises(ValueError, match=rf"{name} would take .*decompression bombs; .*`limit=`"),
+        open_frames(tmp_path / name, limit=5 * size - 1),
+    ):
+        pass
+    assert read(tmp_path / name, limit=size).pixels.shape == (60, 80, 3)
+
+
+def test_pages_of_other_sizes_count_as_they_are(tmp_path):
+    """The first page small, the second large; also where Pillow does not know the first."""
+    for first in (np.zeros((2, 2), np.uint8), np.zeros((2, 2), np.float32)):
+        with tifffile.TiffWriter(tmp_path / "a.tif") as file:
+            for page in (first, np.zeros((500, 500), np.uint8)):
+                file.write(page, photometric="minisblack", metadata=None, compression="zlib")
+        with (
+            pytest.raises(ValueError, match=r"a\.tif would take .*decompression bombs"),
+            open_frames(tmp_path / "a.tif", limit=250_000),
+        ):
+            pass
+
+
+def test_lossless_frames_of_webp_stay_lossless(tmp_path):
+    noise = np.random.default_rng(0).integers(0, 256, (3, 20, 30, 3), np.uint8)
+    images = [Image.fromarray(pixels) for pixels in noise]
+    for lossless in (True, False):
+        images[0].save(
+            tmp_path / "a.webp", save_all=True, append_images=images[1:], lossless=lossless
+        )
+        _, plays, frames = load(tmp_path / "a.webp")
+        assert {frame.picture.metadata.lossless for frame in frames} == {lossless}
+        write_frames(tmp_path / "b.webp", frames, plays=plays)
+        made = np.stack(seen(tmp_path / "b.webp")[0])[..., :3]
+        assert np.array_equal(made, noise) == lossless

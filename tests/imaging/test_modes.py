@@ -262,6 +262,20 @@ def test_depth_is_changed_to_the_nearest_level():
         convert(Picture(np.array([[[0.0, 300.0]]], np.float32)), depth=8)
 
 
+@pytest.mark.parametrize("name", ["a.png", "a.tif"])
+@pytest.mark.parametrize("mode", ["palette", "bilevel"])
+def test_a_depth_of_16_is_no_palette_and_no_single_bits(tmp_path, mode, name):
+    """Levels between those stored, as an enlarged picture has, come back 257 times as high."""
+    pixels = noise(3 if mode == "palette" else 1)
+    palette = np.full((2, 4), 255, np.uint8) if mode == "palette" else None
+    write(tmp_path / name, convert(Picture(pixels, mode=mode, palette=palette), depth=16))
+    back = tifffile.imread(tmp_path / name) if name == "a.tif" else read(tmp_path / name).pixels
+    assert back.dtype == np.uint16
+    np.testing.assert_array_equal(back.reshape(pixels.shape), pixels.astype(np.uint16) * 257)
+    kept = Picture(pixels, mode=mode, palette=palette)
+    assert convert(kept, depth=8).mode == mode
+
+
 def test_a_background_shows_through():
     pixels, alpha = noise(3), noise(1, seed=1)
     image = Image.new("RGBA", (13, 9), (10, 200, 30, 255))

@@ -75,6 +75,37 @@ def test_consistency_reports_what_is_left():
     assert note.startswith("reduced again, it differs from the input by 0.")
 
 
+def test_consistency_is_that_of_what_is_written():
+    """At any size, after rounding."""
+    lr = (resize(random(4, 5, 3), (16, 20)) * 200 + 20).astype(np.uint8)
+    options = Options(scale=3, consistency=True)
+    made = by_network(repeating(0.1), options=options)(lr)
+    assert made.pixels.shape == (48, 60, 3)
+    left = np.abs(resize(made.pixels / np.float32(255), (16, 20)) * 255 - lr).max()
+    assert f"by {left:.2f} of 255" in made.notes[0] and left < 1.5
+
+
+def test_consistency_in_units_clips_nothing():
+    weights = repeating(0.1).replace(ranges=((0.0, 10.0),))
+    image = 30 * random(9, 8, 3) - 10
+    made = by_network(weights, options=Options(consistency=True))(image)
+    np.testing.assert_allclose(resize(made.pixels, (9, 8)), image, atol=1e-3)
+    assert "of the bands' range" in made.notes[0]
+
+
+def test_consistency_wants_a_larger_result():
+    enlarge = by_network(repeating(), options=Options(size=(4, 40), consistency=True))
+    with pytest.raises(ValueError, match=r"got a result of \(4, 40\) for an input of \(8, 8\)"):
+        enlarge(levels(8, 8, 3))
+
+
+def test_floats_of_methods_stay_within_0_and_1_where_they_lay_there():
+    image = (random(6, 6, 1) > 0.5).astype(np.float32)
+    enlarge = by_method("lanczos", scale=2)
+    assert enlarge(image).min() == 0 and enlarge(image).max() == 1
+    assert enlarge(100 * image).max() > 100
+
+
 def test_all_options_together_and_their_notes():
     options = Options(Tiling("overlap", 8), 3, None, True, True)
     made = by_network(uneven(), options=options)(levels(20, 18, 3))
@@ -97,7 +128,7 @@ def test_options_are_checked_before_the_first_picture(options, message):
 
 def test_consistency_wants_a_network_that_enlarges():
     arch = make_arch(GENERATORS, {"name": "restore", "num_features": 4})
-    with pytest.raises(ValueError, match="got a network of scale 1"):
+    with pytest.raises(ValueError, match="consistency: got the scale 1"):
         by_network(init_weights(jax.random.key(0), arch), options=Options(consistency=True))
 
 

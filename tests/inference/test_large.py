@@ -47,7 +47,7 @@ def test_equals_the_picture_taken_whole(tmp_path, dtype, options):
     assert (read, written, notes) == (45 * 37, 90 * 74, [])
     assert got.dtype == dtype
     if dtype == np.float32:
-        np.testing.assert_allclose(got, wanted, atol=1e-5)
+        np.testing.assert_allclose(got, wanted.clip(0, 1), atol=1e-5)
     else:
         assert np.abs(got.astype(int) - wanted).max() <= 1
 
@@ -66,8 +66,14 @@ def test_sides_that_the_network_extends(tmp_path, size):
 @pytest.mark.parametrize(("has", "takes"), [(1, 3), (3, 1), (1, 1)])
 def test_grey_and_colour(tmp_path, has, takes):
     shape = (20, 30, 3) if has == 3 else (20, 30)
-    picture(tmp_path / "a.tif", *shape, photometric="rgb" if has == 3 else "minisblack")
+    picture(
+        tmp_path / "a.tif",
+        *shape,
+        photometric="rgb" if has == 3 else "minisblack",
+        iccprofile=b"profile",
+    )
     upscale_large(network(channels=takes), tmp_path / "a.tif", tmp_path / "b.tif", tiling=Tiling())
+    assert files.read(tmp_path / "b.tif").metadata.icc == (None if has == 3 else b"profile")
     got = tifffile.imread(tmp_path / "b.tif")
     assert got.shape == (40, 60)
     assert np.ptp(got) > 100
@@ -110,6 +116,15 @@ def test_what_strips_cannot_do(tmp_path, options, target, message):
     picture(tmp_path / "a.tif", 8, 8, 3 if target == "b.png" else 4, **options)
     with pytest.raises(ValueError, match=message):
         upscale_large(network(), tmp_path / "a.tif", tmp_path / target, tiling=Tiling())
+
+
+def test_floats_outside_0_and_1_need_units(tmp_path):
+    tifffile.imwrite(tmp_path / "a.tif", np.full((20, 8), 7, np.float32))
+    with pytest.raises(ValueError, match="floats without ranges must lie in"):
+        upscale_large(network(), tmp_path / "a.tif", tmp_path / "b.tif", tiling=Tiling())
+    in_units = network(channels=1).replace(ranges=((0.0, 10.0),))
+    upscale_large(in_units, tmp_path / "a.tif", tmp_path / "b.tif", tiling=Tiling())
+    assert tifffile.imread(tmp_path / "b.tif").max() > 1
 
 
 def test_too_wide_for_the_memory(tmp_path, monkeypatch):

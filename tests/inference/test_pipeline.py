@@ -239,3 +239,43 @@ def test_the_end_lets_writing_finish_drops_the_rest_and_leaves_no_thread(how):
             list(results)
     assert no_thread_left()
     assert {0, 1} <= {*written} and 29 not in written
+
+
+def test_one_task_at_a_time_has_the_device_and_nobody_beside_it():
+    busy, most = [0], [0]
+
+    def use():
+        busy[0] += 1
+        most[0] = max(most[0], busy[0])
+        time.sleep(0.01)
+        busy[0] -= 1
+
+    def alone(ask):
+        with ask.device() as pulse:
+            pulse()
+            use()
+
+    def enlarge(pixels):
+        use()
+        return repeat(pixels)
+
+    tasks = [Task(4, alone), asking(1)] * 6
+    assert len(list(overlap(tasks, enlarge))) == 12
+    assert most == [1]
+
+
+def test_the_end_stops_a_task_that_has_the_device():
+    started = threading.Event()
+
+    def alone(ask):
+        with ask.device() as pulse:
+            started.set()
+            while True:
+                pulse()
+                time.sleep(0.001)
+
+    results = overlap([Task(0, lambda _: None), Task(4, alone)], repeat)
+    next(results)
+    assert started.wait(5)
+    results.close()
+    assert no_thread_left()

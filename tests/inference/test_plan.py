@@ -171,3 +171,9 @@ def test_shards_that_do_not_exist_are_refused(pictures, tmp_path):
             shard(job, i, n)
     with pytest.raises(ValueError, match="one picture cannot be split"):
         shard(plan([pictures / "a.png"], tmp_path / "big.png"), 1, 2)
+
+
+def test_a_folder_named_like_a_glob_is_a_folder(pictures, tmp_path):
+    folder = pictures.rename(tmp_path / "photos [2024]")
+    job = plan([folder], tmp_path / "out")
+    assert job.deeper and all("/" not in item.name for item in job.items)

@@ -65,6 +65,8 @@ def test_blend_refuses_what_cannot_be_blended():
     a = Weights({}, {}, ESPCN(scale=2))
     with pytest.raises(ValueError, match="two checkpoints of one network"):
         blend(a, Weights({}, {}, SRResNet(scale=2)), strength=0.5)
+    with pytest.raises(ValueError, match=r"ranges \(\) and of .* ranges \(\(0, 2\),\)"):
+        blend(a, a.replace(ranges=((0, 2),)), strength=0.5)
     with pytest.raises(ValueError, match=r"got 1\.5, wanted 0"):
         blend(a, a, strength=1.5)
 

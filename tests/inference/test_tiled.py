@@ -114,6 +114,14 @@ def test_one_shape_serves_all_windows_and_strips():
     assert streams._step._cache_size() == step + 1
 
 
+def test_low_pictures_share_the_programs_of_the_stream():
+    weights = network("espcn", num_features=7)
+    before = streams._step._cache_size()
+    for height in range(33, 49):
+        upscale_tiled(weights, random(height, 40, 3), mode="stream")
+    assert streams._step._cache_size() - before <= 2
+
+
 @pytest.mark.parametrize("name", SMALL)
 def test_devices_exchange_borders_and_gather_nothing(name):
     weights = network(name)
@@ -158,13 +166,14 @@ def test_a_nan_in_the_picture_is_an_error(mode):
         upscale_tiled(network(), image, mode=mode)
 
 
-def test_out_of_memory_takes_a_smaller_way(monkeypatch):
+@pytest.mark.parametrize("room", [8 << 20, 1 << 40])
+def test_out_of_memory_takes_a_smaller_way(monkeypatch, room):
     weights, image = network(), random(70, 90, 3)
 
     def short(*args):
         raise full()
 
-    monkeypatch.setattr(tiled, "memory", lambda: 8 << 20)
+    monkeypatch.setattr(tiled, "memory", lambda: room)
     monkeypatch.setitem(tiled._WAYS, "whole", short)
     with pytest.warns(RuntimeWarning, match=r"no room for Way\(mode='whole'.*; took Way"):
         sr = upscale_tiled(weights, image)
