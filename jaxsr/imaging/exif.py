@@ -1,6 +1,5 @@
 """EXIF blocks: a small TIFF of tags, begun by the six bytes `Exif\\0\\0`."""
 
-import math
 import os
 import struct
 from collections.abc import Collection, Iterable
@@ -18,6 +17,7 @@ _LENGTHS = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 
 ORIENTATION = 274
 _X_RESOLUTION, _Y_RESOLUTION, _UNIT = 282, 283, 296
 _INCH = {2: 1.0, 3: 2.54}  # how many of the unit that the tag names make an inch
+_MOST_DPI = 2e7  # damage lies beyond: every format but JPEG has room for this, in either unit
 _EXIF_IFD, _GPS_IFD = 34665, 34853
 _SIZES = (40962, 40963)  # the picture's width and height, once more
 
@@ -99,7 +99,7 @@ def resolution(tags: "Image.Exif") -> tuple[float, float] | None:
         x, y = float(tags.get(_X_RESOLUTION, 0)), float(tags.get(_Y_RESOLUTION, 0))
     except (TypeError, ValueError):  # of tags that hold text, or several numbers
         return None
-    return (x * inch, y * inch) if inch and 0 < x < math.inf and 0 < y < math.inf else None
+    return (x * inch, y * inch) if inch and 0 < x < _MOST_DPI and 0 < y < _MOST_DPI else None
 
 
 def append(path: str | Path, blocks: Iterable[bytes | None]) -> None:

@@ -1,5 +1,6 @@
 """Picture files: pixels, alpha and metadata of PNG, JPEG, WebP, AVIF, GIF, BMP, TIFF and .npy."""
 
+import hashlib
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -36,16 +37,19 @@ _DEPTHS = {"PNG": ("uint8", "uint16")} | dict.fromkeys(
 _NO_ALPHA = ("JPEG", "BMP", "NPY")
 _INKS = {"JPEG": ("uint8",), "TIFF": ("uint8", "uint16", "float32")}
 
+_LONGEST_NAME = 240  # bytes; file systems take 255, of which `replacing` adds up to 14
+
 
 def read(path: str | Path, *, limit: int = DECODED_LIMIT) -> Picture:
-    """Decodes a picture file, the first frame where it holds several.
+    """Decodes a picture file, the first frame where it holds several (of MPO the first JPEG).
 
     The depth is the file's: 8 bits, 16, or float32. Palettes come as RGB and single bits as 8-bit
     grey, and `Picture.mode` remembers them; transparent colours become alpha. TIFF of other bands
     or numbers, and .npy of [H, W] or [H, W, C], keep uint8 and uint16; all other real numbers
     become float32. Raises ValueError for what is not a picture, is damaged, holds a NaN or
     infinity, has colours that are neither grey, RGB nor CMYK, or takes more than `limit` bytes
-    decoded (TIFF beyond Pillow and .npy are as large as their files are long).
+    decoded (TIFF beyond Pillow and .npy are as large as their files are long). AVIF of 10 and 12
+    bits is refused too.
     """
     with opening.opened(path, limit=limit) as source:
         return opening.decode(source)
@@ -56,13 +60,14 @@ def write(
 ) -> None:
     """Encodes a picture in a format, that which the extension names where None is given.
 
-    `quality`, 1 to 100, serves JPEG (without chroma subsampling), WebP and AVIF. `format` is an
-    extension without its dot. .npy and TIFF hold any channels and dtype, PNG 16 bits. A palette
-    goes to PNG, GIF, BMP and TIFF, single bits also; elsewhere they are RGB and grey. GIF takes
-    the nearest of 256 colours, and transparency wholly or not. Metadata is carried as far as the
-    format has room: none in GIF and .npy, the resolution alone in BMP. Raises ValueError for what
-    the format cannot hold (`modes.convert` changes it), OSError where the file cannot be written;
-    an existing file stays as it was when anything fails.
+    `quality`, 1 to 100, serves JPEG (without chroma subsampling), WebP and AVIF; what was read
+    from a lossless WebP goes to WebP without loss. `format` is an extension without its dot. .npy
+    and TIFF hold any channels and dtype, PNG 16 bits. A palette goes to PNG, GIF, BMP and TIFF,
+    single bits also; elsewhere they are RGB and grey. GIF takes the nearest of 256 colours, and
+    transparency wholly or not. Metadata is carried as far as the format has room: none in GIF and
+    .npy, the resolution alone in BMP; tags that cannot be written are left out. Raises ValueError
+    for what the format cannot hold (`modes.convert` changes it) and what its encoder refuses,
+    OSError where the file cannot be written; an existing file stays as it was when anything fails.
     """
     path = Path(path)
     kind = format_of(path, format)
@@ -91,12 +96,18 @@ def header(path: str | Path) -> Header:
 def replacing(path: str | Path) -> Iterator[Path]:
     """Give a temporary name beside `path` to write to; it becomes `path` if the block succeeds."""
     path = Path(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    temporary = path.with_name(f".{stand_in(path.name)}.{os.getpid()}.part")
     try:
         yield temporary
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def stand_in(name: str) -> str:
+    """Gives what stands for a file's name in that of its temporary one: a hash if it is long."""
+    content = os.fsencode(name)
+    return name if len(content) <= _LONGEST_NAME else hashlib.sha256(content).hexdigest()
 
 
 @contextmanager

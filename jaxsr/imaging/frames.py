@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -44,12 +45,13 @@ class Frames:
 def open_frames(path: str | Path, *, limit: int = DECODED_LIMIT) -> Iterator[Frames]:
     """Opens all frames of a picture file, a still one having one; errors are those of `files.read`.
 
+    `limit` is of the bytes of all frames together; pages that are not compressed may take more.
     Smaller copies of a page are passed by. Raises `Unsupported` for PNG animations of 16 bits, and
     those beside a still picture.
     """
     with opening.opened(path, limit=limit) as source:
         with opening.errors_of(source.path):
-            pages = _pages(source)
+            pages = _pages(source, limit)
         plays = _plays(source) if len(pages) > 1 else 1
         yield Frames(len(pages), plays, (_decode(source, pages, index) for index in pages))
 
@@ -68,10 +70,12 @@ def write_frames(
     one that is shown for longer. All frames are held in memory. Raises ValueError also where a
     format holds but one frame, or pages stand where times are wanted or times where pages are.
     """
-    path, frames = Path(path), list(frames)
-    if len(frames) == 1:
-        return files.write(path, frames[0].picture, quality=quality, format=format)
-    kind = files.format_of(path, format)
+    path, coming = Path(path), iter(frames)
+    kind, first = files.format_of(path, format), list(islice(coming, 2))
+    if len(first) == 1:
+        return files.write(path, first[0].picture, quality=quality, format=format)
+    _check(path, kind, first)  # before the others are made, which may take long
+    frames = [*first, *coming]
     _check(path, kind, frames)
     with files.writing(path) as temporary, files.encoding(path):
         if kind == "TIFF":
@@ -85,7 +89,7 @@ def _check(path: Path, kind: str, frames: Sequence[Frame]) -> None:
     if not frames:
         raise ValueError(f"{path}: there is no frame to write")
     if kind not in (*_ANIMATED, "TIFF"):
-        trouble, mend = f"{kind} cannot hold {len(frames)} frames", ".gif, .webp, .png or .tif"
+        trouble, mend = f"{kind} cannot hold several frames", ".gif, .webp, .png or .tif"
     elif timed != {kind != "TIFF"}:
         trouble = f"{kind} cannot hold {'pages' if kind != 'TIFF' else 'the times of frames'}"
         mend = ".tif" if kind != "TIFF" else ".gif, .webp or .png"
@@ -132,11 +136,15 @@ def _alike(frames: Sequence[Frame], kind: str) -> Iterator[Picture]:
         yield Picture(pixels, alpha)
 
 
-def _pages(source: Source) -> Sequence[int]:
+def _pages(source: Source, limit: int) -> Sequence[int]:
     """Lists the frames of a file that are to be seen."""
     image = source.image
     if source.reader == "tiff" or image is not None and image.format == "TIFF":
-        return tiff.pages(source.path)
+        sizes = tiff.pages(source.path)
+        if len(sizes) > 1:
+            most = max(limit, source.path.stat().st_size)
+            opening.check_size(source.path, sum(sizes.values()), most)
+        return list(sizes)
     if image is None or image.format == "MPO":  # views of one scene, not frames
         return [0]
     count = getattr(image, "n_frames", 1)
@@ -149,6 +157,7 @@ def _pages(source: Source) -> Sequence[int]:
         raise Unsupported(
             f"{source.path} holds a still picture beside its animation; split them into two files"
         )
+    opening.check_size(source.path, count * opening.decoded_size(source), limit)
     return range(count)
 
 

@@ -21,14 +21,18 @@ _XMP_ORIENTATION = re.compile(
 
 
 def of_image(image: "Image.Image") -> Metadata:
-    """Takes what Pillow has read so far of an opened file; decodes no pixels."""
+    """Takes what Pillow has read so far of an opened file; decodes no pixels.
+
+    Of WebP, `opening` has put `lossless` beside what Pillow found.
+    """
     tags = exif_of(image)
     if image.format == "TIFF":
         block, dpi = exif.of_tags(tags), exif.resolution(tags)
     else:
         block = exif.clean(image.info.get("exif"))
         dpi = exif.resolution(tags) or _dpi(image)
-    return Metadata(image.info.get("icc_profile"), block, _upright_xmp(image), dpi)
+    lossless = image.format == "WEBP" and image.info["lossless"]
+    return Metadata(image.info.get("icc_profile"), block, _upright_xmp(image), dpi, lossless)
 
 
 def of_tiff(file: IO[bytes], page: Any) -> Metadata:
@@ -47,14 +51,13 @@ def of_tiff(file: IO[bytes], page: Any) -> Metadata:
 def mend_exif(image: "Image.Image") -> None:
     """Puts a sound EXIF block, or an empty one, in the place of that of an opened file."""
     block, raw = image.info.get("exif"), image.info.get(_RAW_EXIF)
-    if block is None and raw is None:
-        return
-    if block is None:
+    if block is None and raw is not None:
         try:
             block = bytes.fromhex("".join(raw.split("\n")[3:]))
         except ValueError:
             block = b""
-    image.info["exif"] = exif.mended(block) or b""
+    if block is not None:
+        image.info["exif"] = exif.mended(block) or b""
 
 
 def exif_of(image: "Image.Image") -> "Image.Exif":

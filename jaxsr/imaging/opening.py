@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Literal
 
-from jaxsr.imaging import arrays, gif, metadata, pillow, png, tiff
+from jaxsr.imaging import arrays, avif, gif, metadata, pillow, png, tiff, webp
 from jaxsr.imaging.picture import Header, Picture, Unsupported
 
 if TYPE_CHECKING:
     from PIL import Image
 
-DECODED_LIMIT = 2**30  # bytes of one picture, against decompression bombs
+DECODED_LIMIT = 2**30  # bytes of a picture with all its frames, against decompression bombs
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,7 +36,7 @@ def opened(path: str | Path, *, limit: int = DECODED_LIMIT) -> Iterator[Source]:
         with errors_of(path):
             # A stream, not the path: a mapped TIFF that lies on its side comes garbled of Pillow.
             source = _identify(path, stack.enter_context(open(path, "rb")))
-            _check_size(source, limit)
+            check_size(path, decoded_size(source), limit)
         yield source
 
 
@@ -81,6 +81,25 @@ def header(source: Source) -> Header:
     return Header(*pillow.size(source.image), len(source.mode.removesuffix("A")), dtype)
 
 
+def decoded_size(source: Source) -> int:
+    """Gives the bytes of a frame, 0 for files as long as their pixels take, or nearly."""
+    if source.image is None:
+        return 0
+    height, width = pillow.size(source.image)
+    return height * width * len(source.mode) * (2 if source.reader == "deep" else 1)
+
+
+def check_size(path: Path, size: int, limit: int) -> None:
+    """Raises `Unsupported` for more bytes than the limit."""
+    if size > limit:
+        raise Unsupported(
+            f"{path} would take {size / 2**30:.3g} GiB decoded, more than the limit of "
+            f"{limit / 2**30:.3g} GiB against decompression bombs; if you trust it, pass a larger "
+            "`limit=` from Python, or convert it: a picture to a TIFF of strips, several frames "
+            "to files of fewer"
+        )
+
+
 def reason(error: BaseException) -> str:
     """Gives the words of an error that are worth repeating."""
     return getattr(error, "strerror", None) or str(error) or type(error).__name__
@@ -105,6 +124,13 @@ def _identify(path: Path, file: IO[bytes]) -> Source:
     file.seek(position)
     if image.format == "PNG":
         image.info |= png.late_metadata(file)
+    elif image.format == "WEBP":
+        image.info["lossless"] = webp.is_lossless(file)
+    elif image.format == "AVIF" and avif.is_deep(file):
+        raise Unsupported(
+            f"{path} has more than 8 bits, of which an AVIF's decoder would keep but 8; "
+            "convert it to a PNG of 16 bits"
+        )
     metadata.mend_exif(image)
     if image.format != "PNG":
         file.seek(position)
@@ -114,16 +140,3 @@ def _identify(path: Path, file: IO[bytes]) -> Source:
     if bits == 16:
         return Source(path, "deep", image, mode)
     return Source(path, "pillow", image, pillow.target_mode(path, image))
-
-
-def _check_size(source: Source, limit: int) -> None:
-    if source.image is None:  # as large as its file is long, or nearly
-        return
-    height, width = pillow.size(source.image)
-    size = height * width * len(source.mode) * (2 if source.reader == "deep" else 1)
-    if size > limit:
-        raise Unsupported(
-            f"{source.path} would take {size / 2**30:.3g} GiB decoded, more than the limit of "
-            f"{limit / 2**30:.3g} GiB against decompression bombs; if you trust it, raise the "
-            "limit, or convert it to a TIFF of strips"
-        )

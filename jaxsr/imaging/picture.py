@@ -13,12 +13,16 @@ Mode = Literal["plain", "palette", "bilevel", "cmyk"]
 
 @dataclass(frozen=True)
 class Metadata:
-    """Colour profile, EXIF (with neither orientation nor resolution), XMP, and dots per inch."""
+    """Colour profile, EXIF (with neither orientation nor resolution), XMP, and dots per inch.
+
+    `lossless` is of WebP, which alone stores pixels in either way, and is written so again.
+    """
 
     icc: bytes | None = None
     exif: bytes | None = None
     xmp: bytes | None = None
     dpi: tuple[float, float] | None = None
+    lossless: bool = False
 
 
 @dataclass(frozen=True, eq=False)

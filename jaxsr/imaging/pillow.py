@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
 FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "PNG", "TIFF", "WEBP")
+_MOST_JPEG_DPI = 65535  # Pillow would write the lower 16 bits of more
 _LOSSY = ("JPEG", "WEBP", "AVIF")
 _OPENING = threading.Lock()
 
@@ -125,9 +126,11 @@ def options(picture: Picture, kind: str, *, quality: int) -> dict[str, Any]:
 
     about = picture.metadata
     found: dict[str, Any] = {"quality": quality} if kind in _LOSSY else {}
+    if kind == "WEBP" and about.lossless:
+        found = {"lossless": True, "exact": True}  # also under what is transparent
     if kind in ("JPEG", "AVIF"):
         found["subsampling"] = "4:4:4"
-    if kind in ("JPEG", "PNG"):
+    if kind == "PNG" or (kind == "JPEG" and max(about.dpi or (0,)) <= _MOST_JPEG_DPI):
         found["dpi"] = about.dpi
     if kind == "BMP":
         found["dpi"] = about.dpi or (0, 0)  # else it would say 96

@@ -77,16 +77,17 @@ def read(path: str | Path, index: int) -> Picture:
     return Picture(color, alpha, mode=form.mode, metadata=about)
 
 
-def pages(path: str | Path) -> list[int]:
-    """Lists the pages that are neither smaller copies of others nor masks."""
+def pages(path: str | Path) -> dict[int, int]:
+    """Finds the pages that are neither smaller copies of others nor masks: index, decoded bytes."""
     import tifffile
 
     with tifffile.TiffFile(path) as file:
         every: Any = list(file.pages)
         if _next_page(file, every[-1]):  # tifffile only logs that it could not follow
             raise ValueError("it ends before its pages do")
-        kinds = [page.subfiletype for page in every]
-    return [index for index, kind in enumerate(kinds) if not kind & (_REDUCED | _MASK)] or [0]
+        sizes = {index: page.nbytes for index, page in enumerate(every)}
+        copies = {index for index in sizes if every[index].subfiletype & (_REDUCED | _MASK)}
+    return {index: size for index, size in sizes.items() if index not in copies} or {0: sizes[0]}
 
 
 def _next_page(file: Any, page: Any) -> int:

@@ -172,7 +172,7 @@ def _blame(item: Item, error: BaseException) -> str:
 
 def _sweep(items: Sequence[Item]) -> None:
     """Remove what killed jobs have left half-written of these outputs."""
-    targets = {item.target for item in items}
+    targets = {item.target.parent / files.stand_in(item.target.name) for item in items}
     for folder in {target.parent for target in targets}:
         if folder.is_dir():
             for entry in os.scandir(folder):

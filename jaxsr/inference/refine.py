@@ -44,8 +44,8 @@ def blend(weights: Weights, other: Weights, *, strength: float) -> Weights:
     if (weights.arch, weights.ranges) != (other.arch, other.ranges):
         kinds = [f"{arch_spec(each.arch)}, ranges {each.ranges}" for each in (weights, other)]
         raise ValueError(
-            f"got weights of {' and of '.join(kinds)}, wanted two checkpoints of one network; blend "
-            "a network with the one that was trained from it"
+            f"got weights of {' and of '.join(kinds)}, wanted two checkpoints of one network; "
+            "blend a network with the one that was trained from it"
         )
     if not 0 <= strength <= 1:
         raise ValueError(f"strength: got {strength}, wanted 0 (all of the first) to 1")

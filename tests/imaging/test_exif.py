@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import tifffile
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from jaxsr.imaging import exif
 from jaxsr.imaging.files import Metadata, Picture, header, read, write
@@ -75,7 +76,7 @@ ORIENTED = (274, 3, 1, b"\6\0\0\0")
     [
         (b"Exif\0\0", False),
         (b"Exif\0\0junk and more of it", False),
-        (b"Exif\0\0II", False),
+        (b"Exif\0\0II*\0", False),
         (block()[:16], False),
         (block()[:40], False),  # within the first directory
         (b"Exif\0\0II*\0\xff\xff\xff\xff" + block()[14:], False),
@@ -98,6 +99,32 @@ def test_a_damaged_block_does_not_cost_the_picture(tmp_path, damaged, turned):
             assert read(tmp_path / name).pixels.shape == picture.pixels.shape
 
 
+def test_the_turn_in_xmp_counts_beside_a_damaged_block(tmp_path):
+    stated = b'http://ns.adobe.com/xap/1.0/\0<rdf:Description tiff:Orientation="6"/>'
+    segment = b"\xff\xe1" + struct.pack(">H", len(stated) + 2) + stated
+    content = spoilt(of_entries((315, 2, 900, b"\x20\0\0\0")), block())
+    jfif = 2 + 2 + struct.unpack(">H", content[4:6])[0]
+    path = tmp_path / "a.jpg"
+    path.write_bytes(content[:2] + content[jfif:-2] + content[-2:])  # JFIF would state a resolution
+    assert read(path).pixels.shape == (6, 9, 3)
+    path.write_bytes(content[:2] + segment + content[jfif:])
+    assert header(path)[:2] == (9, 6) and read(path).pixels.shape == (9, 6, 3)
+
+
+@pytest.mark.parametrize("digits", [(b"Exif\0\0" + bytes(3)).hex(), "no digits", "4"])
+def test_a_damaged_block_in_the_text_of_a_png(tmp_path, digits):
+    path, text = tmp_path / "a.png", PngInfo()
+    pixels = Image.fromarray(np.full((6, 9, 3), 99, np.uint8))
+    text.add_text("Raw profile type exif", f"\nexif\n  99\n{digits}\n", zip=True)
+    pixels.save(path, pnginfo=text)
+    assert read(path).pixels.shape == (6, 9, 3) and read(path).metadata.exif is None
+    text = PngInfo()
+    text.add_text("Raw profile type exif", f"\nexif\n  99\n{block().hex()}\n", zip=True)
+    pixels.save(path, pnginfo=text)
+    assert read(path).pixels.shape == (9, 6, 3)
+    assert read(path).metadata.exif == exif.clean(block())
+
+
 def test_whatever_bytes_are_hurt_the_pixels_stay(tmp_path):
     rng, whole = np.random.default_rng(0), block()
     path = tmp_path / "a.jpg"
@@ -117,8 +144,8 @@ def test_whatever_bytes_are_hurt_the_pixels_stay(tmp_path):
 def test_tags_that_cannot_be_written_are_left_out(tmp_path):
     """Of a wrong kind for their name, in the first directory and in those below it."""
     number = struct.pack("<f", 1.5)
-    detail = struct.pack("<H", 2) + struct.pack("<HHI4s", 33434, 2, 4, b"abc\0")
-    detail += struct.pack("<HHI4s", 36867, 11, 1, number) + bytes(4)
+    detail = struct.pack("<H", 2) + struct.pack("<HHI4s", 36864, 11, 1, number)
+    detail += struct.pack("<HHI4s", 40960, 7, 4, b"0100") + bytes(4)
     entries = [(305, 11, 1, number), (306, 3, 1, b"\1\0\0\0"), (315, 2, 4, b"Zoe\0")]
     start = struct.pack("<I", 8 + 2 + 12 * 4 + 4)
     whole = of_entries(*entries, (34665, 4, 1, start), behind=detail)
@@ -131,6 +158,7 @@ def test_tags_that_cannot_be_written_are_left_out(tmp_path):
         found = Image.Exif()
         found.load(read(tmp_path / name).metadata.exif or b"")
         assert found[315] == "Zoe" and 305 not in found, name
+        assert found.get_ifd(34665) == {40960: b"0100"}
 
 
 def test_a_turned_picture_may_have_odd_tags(tmp_path):

@@ -14,7 +14,7 @@ import pytest
 import tifffile
 from PIL import ExifTags, Image, ImageCms
 
-from jaxsr.imaging import files
+from jaxsr.imaging import avif, files, webp
 from jaxsr.imaging.files import Metadata, Picture, header, list_pictures, read, write
 from jaxsr.imaging.frames import Frame, write_frames
 
@@ -282,6 +282,25 @@ def test_the_resolution_needs_no_other_metadata(tmp_path, extension):
     path = tmp_path / f"a{extension}"
     write(path, Picture(ramp(3), metadata=Metadata(dpi=(300.0, 200.0))))
     np.testing.assert_allclose(read(path).metadata.dpi, (300, 200), atol=0.02)
+
+
+@pytest.mark.parametrize("extension", [".jpg", ".bmp", ".webp", ".png", ".tif"])
+@pytest.mark.parametrize("stated, read_as", [(70000.0, 70000.0), (1e9, None), (1e300, None)])
+def test_a_resolution_without_room_is_left_out(tmp_path, extension, stated, read_as):
+    """JPEG has room for 65535; no picture has a thousand million dots per inch."""
+    first = struct.pack("<H", 2) + b"".join(
+        struct.pack("<HHII", tag, 12, 1, 38) for tag in (282, 283)
+    )
+    block = b"Exif\0\0II*\0\x08\0\0\0" + first + bytes(4) + struct.pack("<d", stated)
+    Image.fromarray(ramp(3)).save(tmp_path / "a.webp", exif=block)
+    picture = read(tmp_path / "a.webp")
+    assert picture.metadata.dpi == (read_as and (read_as, read_as))
+    write(tmp_path / f"b{extension}", replace(picture, metadata=Metadata(dpi=picture.metadata.dpi)))
+    found = read(tmp_path / f"b{extension}").metadata.dpi
+    if extension == ".jpg" or read_as is None:
+        assert found is None
+    else:
+        np.testing.assert_allclose(found, (read_as, read_as), rtol=1e-6)
 
 
 def test_metadata_behind_the_pixels_of_a_png_counts(tmp_path):
@@ -701,7 +720,7 @@ def test_avif_whose_boxes_end_nowhere_is_taken_apart_no_further():
         (struct.pack(">I4sQ", 1, b"iprp", 16 + len(deep)) + deep, True),
         (struct.pack(">I4s", 8, b"iprp") + deep, True),
         (struct.pack(">I4s", 8 + len(deep), b"free") + deep, False),
-        (struct.pack(">I4s", 3, b"free") + deep, False),
+        (struct.pack(">I", 4) + deep, False),  # a box must hold its own size and kind
         (struct.pack(">I4s", 20, b"iprp") + deep[:-3], False),
         (deep.replace(b"\x4c", b"\x0c"), False),
     ):
@@ -716,6 +735,24 @@ def test_the_first_of_several_pictures_in_a_jpeg_is_taken(tmp_path):
     back = read(tmp_path / "a.jpg")
     assert np.abs(back.pixels.astype(int) - ramp(3)).max() <= 12
     assert header(tmp_path / "a.jpg") == (24, 40, 3, "uint8")
+
+
+def test_webp_is_lossless_where_all_of_it_is():
+    """Chunks of RIFF, those of odd sizes filled up; frames hold chunks behind 16 bytes."""
+
+    def chunk(kind, content=b"odd"):
+        return kind + struct.pack("<I", len(content)) + content + bytes(len(content) % 2)
+
+    lossy, lossless, other = chunk(b"VP8 "), chunk(b"VP8L"), chunk(b"ICCP")
+    for chunks, wanted in (
+        (other + lossless, True),
+        (other + lossy, False),
+        (chunk(b"ALPH") + lossy, False),
+        (chunk(b"ANMF", bytes(16) + lossless) * 2, True),
+        (chunk(b"ANMF", bytes(16) + lossless) + chunk(b"ANMF", bytes(16) + lossy), False),
+        (other, False),
+    ):
+        assert webp.is_lossless(io.BytesIO(chunk(b"RIFF", b"WEBP" + chunks))) == wanted
 
 
 @pytest.mark.parametrize("channels", [3, 4])

@@ -240,7 +240,7 @@ def test_errors_of_others_are_not_the_files(tmp_path):
 def test_what_a_format_cannot_hold_is_refused(tmp_path):
     timed = [Frame(Picture(few_colours(seed)), 40.0) for seed in range(2)]
     pages = [Frame(frame.picture) for frame in timed]
-    other = [timed[0], Frame(Picture(few_colours(0, height=5)), 40.0)]
+    other = [*timed, Frame(Picture(few_colours(0, height=5)), 40.0)]
     deep = [Frame(Picture(few_colours(0).astype(np.uint16)), 40.0)] * 2
     for name, frames, message in (
         ("a.jpg", timed, r"JPEG cannot hold several frames; write \.gif, \.webp, \.png or \.tif"),
