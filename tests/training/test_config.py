@@ -355,8 +355,8 @@ def narrow_vgg19() -> dict:
     }
 
 
-# One of two stages and all terms, the shortest, and noise; the others repeat their parts.
-QUICK = ("quickstart", "espcn_gan_x4", "dcgan")
+# The others repeat its parts, or those that have tests of their own.
+QUICK = ("quickstart",)
 
 
 @pytest.mark.parametrize(

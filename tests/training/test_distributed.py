@@ -75,7 +75,11 @@ def test_two_processes_train_as_one(config, cache, alone, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("sent", "codes"), [(signal.SIGTERM, [143, 143]), (signal.SIGINT, [143, 130])]
+    ("sent", "codes"),
+    [
+        pytest.param(signal.SIGTERM, [143, 143], marks=pytest.mark.slow),
+        (signal.SIGINT, [143, 130]),  # which is handed on as SIGTERM
+    ],
 )
 def test_a_signal_stops_both_at_one_step_and_they_go_on(config, cache, tmp_path, sent, codes):
     run = tmp_path / "run"

@@ -101,7 +101,14 @@ def test_the_pixel_stage_leaves_the_discriminator_alone():
     assert not any(name.startswith("d_") for name in metrics[0])
 
 
-@pytest.mark.parametrize("kind", ["vanilla", "relativistic", "lsgan", "hinge", "wgan"])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "vanilla",
+        "relativistic",
+        *(pytest.param(kind, marks=pytest.mark.slow) for kind in ("lsgan", "hinge", "wgan")),
+    ],
+)
 def test_each_adversarial_loss_moves_both_players(kind):
     config = toy_config(loss=adversarial(kind))
     before = start_state(config)
