@@ -113,6 +113,8 @@ class JobDisplay:
 
     def summary(self) -> None:
         """Print how the job went, where it was one of several pictures."""
+        if not self._records:
+            self._out.print("this share holds no pictures")
         if len(self._records) < 2:
             return
         table = Table("pictures", "", title=self._rate())

@@ -36,7 +36,7 @@ def sample(
 
 
 def explain(
-    picture: Annotated[Path, typer.Argument(help="The picture that the network is given.")],
+    picture: Annotated[str, typer.Argument(help="The picture that the network is given.")],
     output: Annotated[Path, typer.Option("-o", "--output", help="The picture to write.")],
     weights: Annotated[Path, typer.Option("-w", "--weights", help=WEIGHTS_HELP)],
     at: Annotated[
@@ -52,13 +52,17 @@ def explain(
     """
     with plain_errors():
         from jaxsr.imaging import bands, color, files
+        from jaxsr.imaging.find import find_pictures
         from jaxsr.inference.explain import draw
         from jaxsr.inference.explain import explain as explain_
         from jaxsr.interop.load import load
 
         network = load(weights)
         arch: Any = network.arch
-        pixels = color.fit_channels(files.read(picture).pixels, arch.channels)
+        source = find_pictures(picture)[0]
+        if output.resolve() == source.resolve():
+            raise ValueError(f"{output} would overwrite the input; name another output")
+        pixels = color.fit_channels(files.read(source).pixels, arch.channels)
         y, x = at or [(n * arch.scale - size) // 2 for n in pixels.shape[:2]]
         explanation = explain_(network, pixels, y=y, x=x, size=size)
         output.parent.mkdir(parents=True, exist_ok=True)

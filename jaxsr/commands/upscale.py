@@ -48,7 +48,8 @@ def upscale(
         str, typer.Option(help="auto, whole, overlap, stream or sharded; all are exact.")
     ] = "auto",
     tile: Annotated[
-        int | None, typer.Option(help="Input pixels of a tile's side, or rows of a strip.")
+        int | None,
+        typer.Option(help="Input pixels of a tile's side, or rows of a strip; else as fits."),
     ] = None,
     halo: Annotated[
         int | None, typer.Option(help="Input pixels around a tile: fewer are faster, not exact.")
@@ -76,7 +77,8 @@ def upscale(
         str | None, typer.Option(metavar="I/N", help="Only the I-th of N shares of the pictures.")
     ] = None,
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Make again what an earlier job has done.")
+        bool,
+        typer.Option("--overwrite", help="Make again what an earlier job has done, not skip it."),
     ] = False,
 ) -> None:
     """Super-resolve, or with a network of scale 1 restore, pictures.
@@ -150,7 +152,8 @@ def _network(
     from jaxsr.interop.load import load
 
     if (weights is None) == (method is None):
-        raise ValueError("got both or neither of --weights and --method; give one of them")
+        got = "neither" if weights is None else "both"
+        raise ValueError(f"got {got} of --weights and --method; give one of them")
     if weights is None:
         if blend is not None:
             raise ValueError("--blend needs the weights to blend with; give -w")

@@ -86,11 +86,12 @@ def _restored(name: str, fields: Mapping[str, Any] | None) -> Any:
 def _common(what: str, values: Mapping[str, Any], **absent: Any) -> Any:
     if not values and absent:
         return absent["absent"]
+    if not values:
+        raise ValueError(f"{what}: got none; give --{what}, or --weights, which have one")
     if len(set(values.values())) != 1:
-        got = ", ".join(f"{name} {value}" for name, value in values.items()) or "none"
+        got = ", ".join(f"{name} {value}" for name, value in values.items())
         raise ValueError(
-            f"{what}: got {got}, wanted one for all; measure networks that differ one by one, and "
-            "give --scale where there is none"
+            f"{what}: got {got}, wanted one for all; measure networks that differ one by one"
         )
     return next(iter(values.values()))
 

@@ -85,8 +85,8 @@ def choose(
 ) -> Way:
     """How pictures [N, H, W, C] go through in `mode`, or "auto", within `budget` bytes.
 
-    "auto" takes them whole where that fits, else the way that does least work. A `halo` of one's
-    own is not exact and rules the stream out.
+    "auto" takes them whole where that fits and neither `tile` nor `halo` is given, else the way
+    that does least work. A `halo` of one's own is not exact and rules the stream out.
     """
     if mode in ("whole", "sharded"):
         return Way(mode)
@@ -96,11 +96,12 @@ def choose(
     if mode == "stream":
         return _stream(arch, needs, shape, tile, budget)[1]
     count, height, width, _ = shape
-    if needs.pixel * count * bucket(height) * bucket(width) <= budget:
+    fits = needs.pixel * count * bucket(height) * bucket(width) <= budget
+    if fits and tile is None and halo is None:
         return Way("whole")
-    ways = [_overlap(arch, needs, shape, None, halo, budget)]
+    ways = [_overlap(arch, needs, shape, tile, halo, budget)]
     if halo is None:
-        ways.append(_stream(arch, needs, shape, None, budget))
+        ways.append(_stream(arch, needs, shape, tile, budget))
     return min(ways)[1]
 
 

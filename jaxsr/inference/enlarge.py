@@ -127,7 +127,8 @@ def by_method(
         raise ValueError(f"{method} needs to know how far; give a scale or a size")
     whole = scale is not None and scale == int(scale)
     if method == "wiener" and not whole:
-        raise ValueError(f"got the scale {scale} and the size {size}, wanted a whole scale")
+        got = f"the size {size}" if scale is None else f"the scale {scale}"
+        raise ValueError(f"wiener: got {got}, wanted a whole scale; take another method")
 
     def enlarge(pixels: np.ndarray) -> np.ndarray:
         image = to_float(pixels)

@@ -9,6 +9,7 @@ import numpy as np
 
 from jaxsr.imaging.color import to_float
 from jaxsr.inference.upscale import apply, check, to_network
+from jaxsr.networks.receptive import receptive_radius
 from jaxsr.networks.weights import Weights
 
 PROBES = 16  # random directions that the gradient's magnitude is estimated with
@@ -50,13 +51,30 @@ def explain(weights: Weights, image: np.ndarray, *, y: int, x: int, size: int = 
             f"got a patch of {size} x {size} at ({y}, {x}), wanted one inside the output of "
             f"{height} x {width} pixels"
         )
-    heat = np.asarray(_heat(weights, to_network(weights, jnp.asarray(image)), y, x, size))
+    seen = _seen(weights.arch, image.shape, y, x, size)
+    window = to_network(weights, jnp.asarray(image[seen.top : seen.bottom, seen.left : seen.right]))
+    heat = np.zeros(image.shape[:2], np.float32)
+    heat[seen.top : seen.bottom, seen.left : seen.right] = _heat(
+        weights, window, y - seen.top * scale, x - seen.left * scale, size
+    )
     rows, columns = (np.flatnonzero(heat.any(axis)) for axis in (1, 0))
     if not rows.size:
         raise ValueError("the patch depends on no input pixel: the network is constant there")
     field = Box(*(int(n) for n in (rows[0], columns[0], rows[-1] + 1, columns[-1] + 1)))
     patch = Box(y // scale, x // scale, -(-(y + size) // scale), -(-(x + size) // scale))
     return Explanation(heat, patch, field)
+
+
+def _seen(arch: Any, shape: tuple[int, ...], y: int, x: int, size: int) -> Box:
+    """The input pixels that the network can see from the patch; all others count nothing."""
+    radius, multiple = receptive_radius(arch), arch.multiple
+    ends = []
+    for start, length in ((y, shape[0]), (x, shape[1])):
+        first = start // arch.scale // multiple * multiple - radius
+        last = -(-(start + size) // (arch.scale * multiple)) * multiple + radius
+        ends.append((max(first, 0), min(last, length)))
+    (top, bottom), (left, right) = ends
+    return Box(top, left, bottom, right)
 
 
 @partial(jax.jit, static_argnames="size")

@@ -54,8 +54,8 @@ def upscale_tiled(
       looks (`receptive_radius`); with a smaller `halo` it is faster and no longer exact.
     - "stream": strips of `tile` rows, of which none is computed twice.
     - "sharded": at once, the rows divided over all local devices.
-    - "auto": the first three, by the network, the size and the device's memory. Out of memory, it
-      goes on with less.
+    - "auto": the first three, by the network, the size and the device's memory, but not "whole"
+      where a `tile` or `halo` is given. Out of memory, it goes on with less.
 
     `dtype` is what the network computes in, "float32" or "bfloat16"; an output that is not finite
     is made again in float32 and a RuntimeWarning says so. Raises ValueError for options that do not
@@ -71,6 +71,7 @@ def upscale_noted(
     weights: Weights, image: np.ndarray, tiling: Tiling
 ) -> tuple[np.ndarray, list[str]]:
     """As `upscale_tiled`, returning what its user ought to know instead of warning."""
+    image = np.asarray(image)
     check(weights, image)
     check_tiling(tiling)
     image = image.astype(np.float32) if image.dtype == np.float64 else image
@@ -112,9 +113,9 @@ def check_tiling(tiling: Tiling) -> None:
         raise ValueError(f"mode: got {mode}, wanted one of {', '.join(MODES)}")
     if dtype not in DTYPES:
         raise ValueError(f"dtype: got {dtype}, wanted one of {', '.join(DTYPES)}")
-    if tile is not None and (tile < 1 or mode not in ("overlap", "stream")):
+    if tile is not None and (tile < 1 or mode not in ("auto", "overlap", "stream")):
         raise ValueError(
-            f"tile: got {tile} with mode {mode}, wanted 1 or more, and the mode overlap or stream"
+            f"tile: got {tile} with mode {mode}, wanted 1 or more, and auto, overlap or stream"
         )
     if halo is not None and (halo < 0 or mode not in ("auto", "overlap")):
         raise ValueError(

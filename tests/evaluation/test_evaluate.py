@@ -280,7 +280,7 @@ def test_one_input_of_all(folder):
     assert common({"a": ranged}, {"a": plain}, None, ranges=ranged.ranges)[2] == ranged.ranges
     assert common({"a": one}, {"a": noisy}, None)[0] == make_degradation(NOISE, 1)
     for networks, given, scale, words in (
-        ({}, {}, None, "scale: got none, .* give --scale"),
+        ({}, {}, None, "scale: got none; give --scale, or --weights"),
         ({"a": two, "b": three}, {}, None, "scale: got a 2, b 3, wanted one for all"),
         ({"a": two}, {}, 4, "scale: got a 2, --scale 4"),
         ({"a": two, "b": grey}, {}, None, "channels: got a 3, b 1"),

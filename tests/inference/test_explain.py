@@ -1,11 +1,13 @@
 """What a patch depends on: derivatives in closed form, and what is drawn of them."""
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from repeating import compact, repeating
 
-from jaxsr.inference.explain import Box, Explanation, draw, explain
+from jaxsr.inference.explain import Box, Explanation, _heat, draw, explain
+from jaxsr.networks.generators import EncDecNet
 from jaxsr.networks.layers import Conv
 from jaxsr.networks.weights import Weights, init_weights
 
@@ -38,6 +40,17 @@ def in_units():
     return repeating().replace(ranges=((0.0, 10.0),))
 
 
+@pytest.mark.parametrize(("y", "x"), [(0, 0), (60, 41), (118, 133)])
+def test_what_cannot_be_seen_is_rightly_left_out(y, x):
+    """The same derivative from the whole picture, by which nothing is left out."""
+    weights = init_weights(jax.random.key(0), EncDecNet(scale=2, num_features=2))
+    image = np.random.default_rng(0).random((63, 71, 3), np.float32)
+    heat = explain(weights, image, y=y, x=x, size=3).heat
+    whole = _heat(weights, jnp.asarray(image), y, x, 3)
+    np.testing.assert_allclose(heat, whole, atol=1e-6)
+    assert (heat == 0).mean() > 0.5
+
+
 def test_signs_do_not_cancel():
     """A difference of neighbours: as many rises as falls, which a sum would not feel."""
 
@@ -45,6 +58,7 @@ def test_signs_do_not_cancel():
         features: int = 1
         channels: int = 1
         scale: int = 1
+        multiple: int = 1
 
     kernel = np.zeros((3, 3, 1, 1), np.float32)
     kernel[1, 1:] = [[[1.0]], [[-1.0]]]

@@ -5,6 +5,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from PIL import Image
 
 from jaxsr.inference import budget, tiled
 from jaxsr.inference import stream as streams
@@ -236,6 +237,9 @@ def test_the_way_fits_the_network():
     assert choose(shallow, wide, mode="auto", budget=room).mode in ("stream", "overlap")
     assert choose(deep, tall, mode="auto", halo=16, budget=room).mode == "overlap"
     assert choose(deep, tall, mode="overlap", budget=room).halo == 94
+    assert choose(deep, small, mode="auto", tile=20, budget=room) == Way("stream", 20, 94, 100)
+    assert choose(shallow, small, mode="auto", tile=90, budget=room).mode != "whole"
+    assert choose(shallow, small, mode="auto", halo=0, budget=room).halo == 0
     assert choose(shallow, wide, mode="overlap", tile=64, halo=10, budget=1) == Way(
         "overlap", 64, 10
     )
@@ -266,7 +270,7 @@ def test_the_measured_cost_is_near_the_compilers():
         ({"mode": "tiles"}, "mode: got tiles, wanted one of auto, whole"),
         ({"dtype": "float16"}, "dtype: got float16"),
         ({"mode": "overlap", "tile": 0}, "tile: got 0 with mode overlap, wanted 1 or more"),
-        ({"mode": "whole", "tile": 8}, "wanted 1 or more, and the mode overlap or stream"),
+        ({"mode": "whole", "tile": 8}, "wanted 1 or more, and auto, overlap or stream"),
         ({"mode": "stream", "halo": 8}, "halo: got 8 with mode stream"),
         ({"halo": -1}, "halo: got -1 with mode auto"),
     ],
@@ -274,6 +278,14 @@ def test_the_measured_cost_is_near_the_compilers():
 def test_options_that_do_not_go_together(options, message):
     with pytest.raises(ValueError, match=message):
         upscale_tiled(network(), random(8, 8, 3), **options)
+
+
+def test_pictures_of_pillow_and_lists():
+    pixels = (random(6, 5, 3) * 255).astype(np.uint8)
+    wanted = upscale_tiled(network(), pixels)
+    np.testing.assert_array_equal(upscale_tiled(network(), Image.fromarray(pixels)), wanted)
+    with pytest.raises(ValueError, match="got int64, wanted uint8"):
+        upscale_tiled(network(), pixels.tolist())
 
 
 def test_what_upscale_refuses():
