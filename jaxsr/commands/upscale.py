@@ -2,6 +2,7 @@
 
 import contextlib
 import signal
+from collections.abc import Generator
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
@@ -88,31 +89,23 @@ def upscale(
     with plain_errors():
         from jaxsr.imaging.modes import convert
         from jaxsr.inference import plan as plans
-        from jaxsr.inference.enlarge import Options, by_method, by_network, digest
+        from jaxsr.inference.enlarge import Options, digest
         from jaxsr.inference.jobs import run_job, upscale_file
         from jaxsr.inference.tiled import Tiling
 
-        tiling, target = Tiling(mode, tile, halo, dtype), {"scale": scale, "size": _size(size)}
-        options = Options(tiling, **target, self_ensemble=self_ensemble, consistency=consistency)
+        tiling = Tiling(mode, tile, halo, dtype)
+        options = Options(tiling, scale, _size(size), self_ensemble, consistency)
         network = _network(weights, method, blend, strength)
-        if network is None:
-            if options != Options(**target):
-                raise ValueError(
-                    "got options of networks beside --method; give -w or leave them out"
-                )
-            enlarge = by_method(str(method), **target)
-        else:
-            enlarge = by_network(network, options=options)
-            scale = network.arch.scale if scale is None and size is None else scale
+        enlarge = _enlarge(network, method, options)
+        if network and scale is None and size is None:
+            scale = network.arch.scale
         job = plans.plan(
             inputs, output, name=name, format=format_, scale=scale, recursive=recursive
         )
         if shard is not None:
             job = plans.shard(job, *_share(shard))
-        if depth not in (None, 8, 16):
-            raise ValueError(f"--depth: got {depth}, wanted 8 or 16")
-        colour = _colour(background)
-        written: dict[str, Any] = {"depth": depth, "widen": widen, "background": colour}
+        written: dict[str, Any] = {"depth": _depth(depth), "widen": widen}
+        written["background"] = _colour(background)
         make = partial(
             upscale_file,
             channels=network and network.arch.channels,
@@ -128,20 +121,37 @@ def upscale(
             fresh=overwrite,
             batch=_batch(),
         )
-        try:
-            with contextlib.closing(records), JobDisplay(out, len(job.items)) as display:
-                for record in records:
-                    display.show(record)
-                    if record["error"]:
-                        complain(record["error"])
-        except KeyboardInterrupt:
-            err.print("stopped; the same command goes on from here")
-            raise typer.Exit(128 + signal.SIGINT) from None
-        display.summary()
+        failed = _show(records, len(job.items))
         _tell_what_was_left(inputs, job.deeper, recursive=recursive)
-    if display.failed:
-        err.print(f"{display.failed} of {len(job.items)} pictures failed")
+    if failed:
+        err.print(f"{failed} of {len(job.items)} pictures failed")
         raise typer.Exit(FAILED)
+
+
+def _enlarge(network: Any, method: str | None, options: Any) -> Any:
+    """What enlarges pixels: the network, or the method where there is none."""
+    from jaxsr.inference.enlarge import Options, by_method, by_network
+
+    if network:
+        return by_network(network, options=options)
+    if options != Options(scale=options.scale, size=options.size):
+        raise ValueError("got options of networks beside --method; give -w or leave them out")
+    return by_method(str(method), scale=options.scale, size=options.size)
+
+
+def _show(records: Generator[dict[str, Any], None, None], count: int) -> int:
+    """Show the records of a job as they come, and return how many pictures failed."""
+    try:
+        with contextlib.closing(records), JobDisplay(out, count) as display:
+            for record in records:
+                display.show(record)
+                if record["error"]:
+                    complain(record["error"])
+    except KeyboardInterrupt:
+        err.print("stopped; the same command goes on from here")
+        raise typer.Exit(128 + signal.SIGINT) from None
+    display.summary()
+    return display.failed
 
 
 def _network(
@@ -182,6 +192,12 @@ def _batch() -> int:
     import jax
 
     return 1 if jax.default_backend() == "cpu" else 16
+
+
+def _depth(bits: int | None) -> int | None:
+    if bits not in (None, 8, 16):
+        raise ValueError(f"--depth: got {bits}, wanted 8 or 16")
+    return bits
 
 
 def _size(text: str | None) -> tuple[int, int] | None:

@@ -97,18 +97,10 @@ def make_local_step(config: Config, mesh: Mesh, *, pixel_only: bool) -> Step:
             terms = {k: losses.PIXEL_LOSSES[k](sr, part["target"]) for k in config.loss.pixel}
             total = _weighted(terms, config.loss.pixel)
             if perceptual:
-                made, wanted = (
-                    vgg_features(vgg, x, perceptual.features) for x in (sr, part["target"])
-                )
-                distance = partial(
-                    losses.feature_distance, made, wanted, criterion=perceptual.criterion
-                )
-                if perceptual.layers:
-                    terms["perceptual"] = distance(layers=perceptual.layers)
-                    total += perceptual.weight * terms["perceptual"]
-                if perceptual.content:
-                    terms["content"] = distance(layers={perceptual.content: 1.0})
-                    total += perceptual.content_weight * terms["content"]
+                weights = {"perceptual": perceptual.weight, "content": perceptual.content_weight}
+                for name, term in _perceptual(vgg, sr, part["target"], perceptual).items():
+                    terms[name] = term
+                    total += weights[name] * term
             if d_arch:
                 fake, _ = discriminate(state.d.params, state.d.stats, sr)
                 real = fake
@@ -205,6 +197,18 @@ def _pairwise(pictures: jax.Array) -> jax.Array:
 
 def _mean(terms: Metrics) -> Metrics:
     return {k: jax.lax.pmean(jnp.float32(v), AXIS) for k, v in terms.items()}
+
+
+def _perceptual(vgg: Any, sr: jax.Array, target: jax.Array, wanted: Any) -> Metrics:
+    """The distances of VGG's features, and of what it makes of the whole crop, where asked for."""
+    pair = [vgg_features(vgg, x, wanted.features) for x in (sr, target)]
+    distance = partial(losses.feature_distance, *pair, criterion=wanted.criterion)
+    terms = {}
+    if wanted.layers:
+        terms["perceptual"] = distance(layers=wanted.layers)
+    if wanted.content:
+        terms["content"] = distance(layers={wanted.content: 1.0})
+    return terms
 
 
 def _weighted(terms: Metrics, weights: dict[str, float]) -> jax.Array:
