@@ -11,7 +11,7 @@ import jax
 import numpy as np
 from timing import chained, compiled, report
 
-from jaxsr.networks.features import load_vgg
+from jaxsr.interop.load import load_vgg
 from jaxsr.training import mesh as meshes
 from jaxsr.training.config import make_config
 from jaxsr.training.schema import Config

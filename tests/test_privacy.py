@@ -51,6 +51,9 @@ for command in (
     ["upscale", pictures, "-o", f"{folder}/out", "-w", f"{folder}/run"],
     ["evaluate", "--data", pictures, "-w", f"{folder}/run"],
     ["explain", picture, "-w", f"{folder}/run", "-o", f"{folder}/why.png"],
+    ["convert", f"{folder}/run", f"{folder}/run.pth"],
+    ["info", f"{folder}/run.pth"],
+    ["fetch"],
     ["sample", "-w", f"{folder}/noise.safetensors", "-n", "4", "-o", f"{folder}/grid.png"],
 ):
     try:

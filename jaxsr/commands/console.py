@@ -15,7 +15,10 @@ err = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
 
 FAILED, ASKED_WRONGLY = 1, 2
 
-WEIGHTS_HELP = "A .safetensors file, or a run directory, which stands for weights/last in it."
+WEIGHTS_HELP = (
+    "A .safetensors or .pth file, an ncnn .param, a run directory (its weights/last), or a name"
+    " that jaxsr fetch has fetched."
+)
 
 
 @contextlib.contextmanager

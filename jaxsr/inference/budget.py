@@ -95,14 +95,31 @@ def choose(
         return _overlap(arch, needs, shape, tile, halo, budget)[1]
     if mode == "stream":
         return _stream(arch, needs, shape, tile, budget)[1]
-    count, height, width, _ = shape
-    fits = needs.pixel * count * bucket(height) * bucket(width) <= budget
+    fits = _held_whole(needs, shape) <= budget
     if fits and tile is None and halo is None:
         return Way("whole")
     ways = [_overlap(arch, needs, shape, tile, halo, budget)]
     if halo is None:
         ways.append(_stream(arch, needs, shape, tile, budget))
     return min(ways)[1]
+
+
+def held(arch: Any, shape: tuple[int, ...]) -> dict[str, int]:
+    """About how many bytes pictures [N, H, W, C] take in the modes "whole" and "stream"."""
+    needs = cost(arch)
+    count, _, width, _ = shape
+    stream = count * width * _held_column(needs, aligned(MAX_STRIP, arch.multiple))
+    return {"whole": int(_held_whole(needs, shape)), "stream": int(stream)}
+
+
+def _held_whole(needs: Cost, shape: tuple[int, ...]) -> float:
+    count, height, width, _ = shape
+    return needs.pixel * count * bucket(height) * bucket(width)
+
+
+def _held_column(needs: Cost, strip: int) -> float:
+    # The new state is written beside the old.
+    return 2 * needs.column + needs.pixel * strip
 
 
 # Either gives its work, that of the whole picture being 1, and the way.
@@ -125,8 +142,7 @@ def _stream(
     margin = aligned(needs.radius, arch.multiple)
     strip = min(MAX_STRIP, bucket(height)) if tile is None else tile
     strip = aligned(strip, arch.multiple)
-    # The new state is written beside the old.
-    columns = int(budget / (count * (2 * needs.column + needs.pixel * strip)))
+    columns = int(budget / (count * _held_column(needs, strip)))
     work = WRITING + needs.lag / (arch.scale * height)
     if columns >= bucket(width, multiple=arch.multiple):
         return work, Way("stream", strip, margin, width)

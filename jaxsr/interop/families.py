@@ -22,7 +22,7 @@ from jaxsr.networks.rrdbnet import RRDBNet
 
 Layout = Callable[[int, int], dict[str, str]]
 
-UPS = (1, 2, 3)  # the most enlarging convolutions that a network of ours has
+UPS = (1, 2, 3, 4)  # enlarging convolutions: one more than any network of ours has
 
 
 def rename(path: str, rules: Mapping[str, str]) -> str:
@@ -65,18 +65,16 @@ class Found:
 
 
 def _rrdbnet(found: Found) -> dict[str, Any]:
-    skips = [name for name in found.state if "conv1x1" in name]
-    if skips:
-        raise ValueError(f"it is ESRGAN+, whose {skips[0]} and the like no network of ours has")
     blocks, ups = found.count("block_{}/rdb1/conv1"), found.count("conv_up{}", 1)
     features, inputs = found.shape("conv_first")[:2]
     channels = found.shape("conv_last", ups=ups)[0]
-    scales = {(2, 1): 4, (3, 1): 8, (2, 4): 2, (2, 16): 1}
-    scale = scales.get((ups, inputs // channels))
-    if scale is None:
+    unshuffle = isqrt(inputs // channels)
+    scale = 2**ups // max(unshuffle, 1)
+    if (inputs, 2**ups) != (channels * unshuffle**2, scale * unshuffle):
         raise ValueError(
             f"it takes {inputs} channels, gives {channels} and doubles the size {ups} times; an"
-            " RRDBNet of ours doubles twice, after unshuffling for x1 and x2, and thrice for x8"
+            " RRDBNet of ours takes as many as it gives, or 4 or 16 times as many once it has"
+            " halved the size by unshuffling, which it doubles as often at least"
         )
     return {
         "scale": scale,
@@ -84,6 +82,8 @@ def _rrdbnet(found: Found) -> dict[str, Any]:
         "num_features": features,
         "num_blocks": blocks,
         "growth": found.shape("block_0/rdb1/conv1")[0],
+        "unshuffle": unshuffle,
+        "plus": found.holds("block_0/rdb1/conv1x1"),
     }
 
 
@@ -136,6 +136,8 @@ def _unet(found: Found) -> dict[str, Any]:
 
 
 def _vgg_style(found: Found) -> dict[str, Any]:
+    if found.holds("conv5_0"):
+        raise ValueError("it is BasicSR's for crops of 256, whose conv5_0 and on ours has not")
     features, channels = found.shape("conv0_0")[:2]
     return {"num_features": features, "channels": channels}
 
@@ -148,14 +150,14 @@ def _same(blocks: int, ups: int) -> dict[str, str]:
 
 def _rrdbnet_new(blocks: int, ups: int) -> dict[str, str]:
     del blocks, ups
-    return {r"block_(\d+)/(rdb\d)/(conv\d)": r"body.\1.\2.\3"}
+    return {r"block_(\d+)/(rdb\d)/(conv\w+)": r"body.\1.\2.\3"}
 
 
 def _rrdbnet_middle(blocks: int, ups: int) -> dict[str, str]:
     """Of xinntao/ESRGAN."""
     del blocks, ups
     return {
-        r"block_(\d+)/rdb(\d)/(conv\d)": r"RRDB_trunk.\1.RDB\2.\3",
+        r"block_(\d+)/rdb(\d)/(conv\w+)": r"RRDB_trunk.\1.RDB\2.\3",
         "conv_body": "trunk_conv",
         r"conv_up(\d)": r"upconv\1",
         "conv_hr": "HRconv",
@@ -163,10 +165,14 @@ def _rrdbnet_middle(blocks: int, ups: int) -> dict[str, str]:
 
 
 def _rrdbnet_old(blocks: int, ups: int) -> dict[str, str]:
-    """Of the first BasicSR, and most community models: places in nested sequences."""
+    """Of the first BasicSR, and most community models: places in nested sequences.
+
+    Its x3 has the names and shapes of x2, and passes for that.
+    """
     return {
         "conv_first": "model.0",
         r"block_(\d+)/rdb(\d)/(conv\d)": r"model.1.sub.\1.RDB\2.\3.0",
+        r"block_(\d+)/rdb(\d)/conv1x1": r"model.1.sub.\1.RDB\2.conv1x1",
         "conv_body": f"model.1.sub.{blocks}",
         # Each is an enlargement, a convolution and an activation.
         **{f"conv_up{i}": f"model.{3 * i}" for i in UPS},

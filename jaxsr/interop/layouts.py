@@ -37,6 +37,9 @@ LEAVES = {
     "v": "weight_v",
 }
 
+# Spectral normalisation's names in `torch.nn.utils.parametrizations`, and those before it
+PARAMETRIZED = {"original": "weight_orig", "0._u": "weight_u", "0._v": "weight_v"}
+
 # PyTorch's count of the batches that made running statistics, which ours do without.
 COUNTER = "num_batches_tracked"
 
@@ -66,17 +69,23 @@ def to_weights(state: Mapping[str, Any], **assumed: Any) -> Weights:
 
 
 def to_discriminator(state: Mapping[str, Any]) -> Weights:
-    """Return the discriminator in a state dict as `to_weights` does, from under `netD.` too."""
+    """Return the discriminator in a state dict as `to_weights` does, from under `netD.` too.
+
+    Spectral normalisation may be that of `torch.nn.utils.parametrizations`.
+    """
     return _convert(state, "netD", DISCRIMINATORS, DISCRIMINATOR_FAMILIES, {})
 
 
-def from_weights(weights: Weights, *, layout: str = "new") -> dict[str, np.ndarray]:
+def from_weights(weights: Weights, *, layout: str | None = None) -> dict[str, np.ndarray]:
     """Return the state dict of a generator or discriminator, unwrapped, in PyTorch's order of axes.
 
-    `layout` is `new`, for RRDBNet also `middle` or `old`, for SRResNet and ESPCN also `old`.
+    `layout` is `new`, for RRDBNet also `middle` or `old`, for SRResNet and ESPCN also `old`. None
+    is `new`, for ESRGAN+ `old`: who reads it elsewhere passes over its 1x1 convolutions otherwise.
     Batch counters are 0. Raises ValueError for networks that nobody else has and other layouts.
     """
     kind = type(weights.arch)
+    if layout is None:
+        layout = "old" if getattr(weights.arch, "plus", False) else "new"
     families = (GENERATOR_FAMILIES | DISCRIMINATOR_FAMILIES).values()
     layouts = next((f.layouts for f in families if type(f.example) is kind), None)
     if layouts is None:
@@ -100,7 +109,7 @@ def _convert(
     families: Mapping[str, Family],
     assumed: Mapping[str, Any],
 ) -> Weights:
-    arrays = _arrays(_unwrap(state, network))
+    arrays = _plain(_arrays(_unwrap(state, network)))
     name, layout = _recognise(arrays, families)
     what = f"this looks like {type(families[name].example).__name__} in the {layout} layout"
     rules = families[name].layouts[layout]
@@ -159,6 +168,18 @@ def _arrays(state: Mapping[str, Any]) -> Mapping[str, np.ndarray]:
         what = _few(others) or "nothing"
         raise ValueError(f"got {what}, wanted a state dict that holds arrays of floats alone")
     return state
+
+
+def _plain(state: Mapping[str, np.ndarray]) -> Mapping[str, np.ndarray]:
+    """Give spectrally normalised weights the names that PyTorch first had for them."""
+    plain = {}
+    for name, array in state.items():
+        for new, old in PARAMETRIZED.items():
+            name = name.replace(f".parametrizations.weight.{new}", f".{old}")
+        if name in plain:
+            raise ValueError(f"got {name} by an old and a new name, wanted a state dict with one")
+        plain[name] = array
+    return plain
 
 
 def _recognise(state: Mapping[str, Any], families: Mapping[str, Family]) -> tuple[str, str]:

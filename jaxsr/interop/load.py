@@ -1,33 +1,123 @@
 """`load(path)`: weights from whatever holds them."""
 
 import tomllib
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from jaxsr.networks.weights import Weights, read_metadata, read_weights
+import jax
+import jax.numpy as jnp
+import numpy as np
+from safetensors import SafetensorError, safe_open
+
+from jaxsr.interop.fetch import fetched
+from jaxsr.interop.graphs import from_ncnn
+from jaxsr.interop.layouts import to_discriminator, to_weights
+from jaxsr.interop.ncnn import read_ncnn
+from jaxsr.interop.pth import read_pth
+from jaxsr.interop.public import PUBLIC
+from jaxsr.networks.features import VGGParams, vgg_params
+from jaxsr.networks.weights import FORMAT_KEY, Weights, read_metadata, read_weights
+
+PICKLED = (".pth", ".pt", ".ckpt", ".bin")
+READABLE = (
+    "a .safetensors, .pth, .pt or .ckpt file, an ncnn .param with its .bin, a run directory,"
+    " or what jaxsr fetch has fetched"
+)
 
 
-def load(path: str | Path) -> Weights:
-    """Weights from a `.safetensors` file of jaxsr, or the newest averaged ones of a run directory.
+class Loaded(NamedTuple):
+    """Weights, the file or the pair that they were read from, and what it says about them."""
 
-    Raises ValueError where there is nothing to load, and says what there is.
+    weights: Weights
+    files: tuple[Path, ...]
+    form: str  # jaxsr, PyTorch or ncnn
+    dtypes: tuple[str, ...]  # that it is stored in
+    metadata: dict[str, str]
+
+
+def load(path: str | Path, **assumed: Any) -> Weights:
+    """Weights from a file, a run directory (its newest averaged ones) or by a name of `fetch`.
+
+    Files: `.safetensors` of jaxsr or of others, PyTorch's `.pth`, and ncnn's `.param` with its
+    `.bin` beside it. The network is inferred from names and shapes; nothing in a file is run, and
+    nothing is downloaded.
+    `assumed` are fields of the network that no tensor of others' files tells, such as `res_scale`
+    of an EDSR. Raises ValueError where there is nothing to load, where names are missing or left
+    over, and where a network has what none here has.
     """
-    return read_weights(_file(path))
+    return read(path, **assumed).weights
+
+
+def load_discriminator(path: str | Path) -> Weights:
+    """Read a discriminator of PyTorch's names, from a `.pth` or `.safetensors` file."""
+    file = _file(path)
+    if _kind(file) == ".param":
+        raise ValueError(f"{file}: ncnn's files hold generators; name a .pth or .safetensors file")
+    state = _state(file)
+    with _named(file):
+        return to_discriminator(state)
+
+
+def load_vgg(path: str | Path, layers: Collection[str]) -> VGGParams:
+    """Read what `layers` need of a VGG16 or VGG19 in torchvision's names, as float32.
+
+    A `.safetensors` or `.pth` file, or a name of `jaxsr fetch`. Raises ValueError for a missing or
+    foreign file and for a layer that the network has not.
+    """
+    file = _file(path)
+    state = _state(file)
+    with _named(file):
+        return vgg_params(state, layers)
+
+
+def read(path: str | Path, **assumed: Any) -> Loaded:
+    """Read what `load` reads, and tell where it came from."""
+    file = _file(path)
+    metadata = read_metadata(file) if _kind(file) == ".safetensors" else {}
+    if FORMAT_KEY in metadata or _kind(file) == ".param":
+        if assumed:
+            raise ValueError(f"{file} tells all of its network; leave out {', '.join(assumed)}")
+    if FORMAT_KEY in metadata:
+        return Loaded(read_weights(file), (file,), "jaxsr", _dtypes(_state(file)), metadata)
+    if _kind(file) == ".param":
+        graph = read_ncnn(file)
+        with _named(file):
+            weights = from_ncnn(graph)
+        stored = _dtypes([dict(layer.weights) for layer in graph.layers])
+        return Loaded(weights, (file, file.with_suffix(".bin")), "ncnn", stored, {})
+    state = _state(file)
+    with _named(file):
+        weights = to_weights(state, **assumed)
+    return Loaded(weights, (file,), "PyTorch", _dtypes(state), metadata)
 
 
 def load_degradation(path: str | Path) -> dict[str, Any] | None:
     """The fields of what the network of `load(path)` was trained to undo, where its file says."""
-    text = read_metadata(_file(path)).get("config")
-    return None if text is None else tomllib.loads(text)["degrade"]
+    file = _file(path)
+    metadata = read_metadata(file) if _kind(file) == ".safetensors" else {}
+    ours = FORMAT_KEY in metadata and "config" in metadata
+    return tomllib.loads(metadata["config"])["degrade"] if ours else None
 
 
 def _file(path: str | Path) -> Path:
     path = Path(path)
     if path.is_dir():
         return _in_run(path)
+    if not path.exists() and str(path) in PUBLIC:
+        path = fetched(str(path))
     if not path.exists():
-        raise ValueError(f"no weights at {path}; name a .safetensors file or a run directory")
-    return path
+        raise ValueError(f"no weights at {path}; name {READABLE}")
+    if _kind(path) not in (".safetensors", ".param", *PICKLED):
+        raise ValueError(f"{path} holds no weights that can be read; name {READABLE}")
+    # Of ncnn's pair either names both; others' .bin are PyTorch's.
+    graph = path.with_suffix(".param")
+    return graph if _kind(path) == ".bin" and graph.is_file() else path
+
+
+def _kind(file: Path) -> str:
+    return file.suffix.lower()
 
 
 def _in_run(run: Path) -> Path:
@@ -40,3 +130,30 @@ def _in_run(run: Path) -> Path:
     if not file.is_file():
         raise ValueError(f"{run} holds no weights yet; train it up to its first checkpoint")
     return file
+
+
+def _state(file: Path) -> dict[Any, Any]:
+    """The arrays of a .safetensors file, or the dict in one of PyTorch's."""
+    if _kind(file) in PICKLED:
+        return read_pth(file)
+    try:
+        with safe_open(file, framework="numpy") as tensors:
+            return {name: tensors.get_tensor(name) for name in tensors.keys()}
+    except SafetensorError as error:
+        raise ValueError(f"{file} is no whole .safetensors file: {error}") from error
+
+
+@contextmanager
+def _named(file: Path) -> Iterator[None]:
+    """Add the name of the file to errors of what it holds."""
+    try:
+        yield
+    except ValueError as error:
+        raise ValueError(f"{file}: {error}") from error
+
+
+def _dtypes(tree: Any) -> tuple[str, ...]:
+    """The types of the arrays in nested dicts and lists, without those of counters."""
+    arrays = [leaf for leaf in jax.tree.leaves(tree) if isinstance(leaf, np.ndarray)]
+    names = {array.dtype.name for array in arrays if jnp.issubdtype(array.dtype, jnp.floating)}
+    return tuple(sorted(names))

@@ -7,13 +7,11 @@ the wanted layers need, so that they can be an argument of a jitted function.
 """
 
 import difflib
-from collections.abc import Collection, Iterable
-from pathlib import Path
-from typing import Any
+from collections.abc import Collection, Iterable, Mapping
 
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
-from safetensors import SafetensorError, safe_open
 
 from jaxsr.networks.layers import adaptive_avg_pool, convolve, max_pool, per_channel, relu
 
@@ -27,34 +25,18 @@ HEAD = {"linear1": "classifier.0", "linear2": "classifier.3", "linear3": "classi
 MEAN = (0.485, 0.456, 0.406)
 STD = (0.229, 0.224, 0.225)
 
-HOW_TO_MAKE = (
-    'python -c "import torchvision, safetensors.torch as s; '
-    "s.save_file(torchvision.models.vgg19(weights='DEFAULT').features.state_dict("
-    "prefix='features.'), 'vgg19.safetensors')\""
-)
-
 VGGParams = dict[str, dict[str, Array]]
 
 
-def load_vgg(path: str | Path, layers: Collection[str]) -> VGGParams:
-    """Read what `layers` need of a VGG16 or VGG19 with torchvision's names, as float32.
+def vgg_params(state: Mapping[str, np.ndarray], layers: Collection[str]) -> VGGParams:
+    """Return what `layers` need of a VGG16 or VGG19 in torchvision's names, as float32.
 
-    Raises ValueError for a missing or foreign file and for a layer that the network has not.
+    Raises ValueError for the state of another network and for a layer that the network has not.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise ValueError(
-            f"no VGG weights at {path}: name a file in `loss.perceptual.weights`;"
-            f" torchvision makes one with {HOW_TO_MAKE}"
-        )
-    try:
-        with safe_open(path, framework="numpy") as file:
-            indices = _indices(path, set(file.keys()))
-            wanted = _convolutions(layers, indices)
-            params = {name: _read_conv(file, path, indices[name]) for name in wanted}
-            return params | (_read_head(file, path) if "head" in layers else {})
-    except SafetensorError as error:
-        raise ValueError(f"{path} is no whole .safetensors file: {error}") from error
+    indices = _indices(state)
+    wanted = _convolutions(layers, indices)
+    params = {name: _conv(state, indices[name]) for name in wanted}
+    return params | (_head(state) if "head" in layers else {})
 
 
 def vgg_features(params: VGGParams, image: Array, layers: Collection[str]) -> dict[str, Array]:
@@ -116,8 +98,8 @@ def _normalise(image: Array, *, smallest: int) -> Array:
     return (image - per_channel(jnp.array(MEAN), image)) / per_channel(jnp.array(STD), image)
 
 
-def _indices(path: Path, names: set[str]) -> dict[str, int]:
-    """Return {convolution: its N in torchvision's `features.N`} for the network in the file."""
+def _indices(state: Mapping[str, np.ndarray]) -> dict[str, int]:
+    """Return {convolution: its N in torchvision's `features.N`} for the network in the state."""
     for blocks in BLOCKS.values():
         indices, index = {}, 0
         for block, count in enumerate(blocks, 1):
@@ -125,11 +107,11 @@ def _indices(path: Path, names: set[str]) -> dict[str, int]:
                 indices[f"conv{block}_{i}"] = index
                 index += 2  # a convolution and its ReLU
             index += 1  # the pooling
-        if {f"features.{i}.weight" for i in indices.values()} <= names:
+        if {f"features.{i}.weight" for i in indices.values()} <= state.keys():
             return indices
     raise ValueError(
-        f"{path} holds neither VGG19 nor VGG16 in torchvision's names (`features.0.weight` ...):"
-        f" torchvision makes one with {HOW_TO_MAKE}"
+        "it holds neither VGG19 nor VGG16 in torchvision's names (`features.0.weight` ...);"
+        " `jaxsr fetch vgg19` brings one"
     )
 
 
@@ -146,14 +128,14 @@ def _convolutions(layers: Collection[str], known: Iterable[str]) -> list[str]:
     return known[: max(wanted, default=0)]
 
 
-def _read_head(file: Any, path: Path) -> VGGParams:
-    if f"{HEAD['linear3']}.weight" not in file.keys():
+def _head(state: Mapping[str, np.ndarray]) -> VGGParams:
+    if f"{HEAD['linear3']}.weight" not in state:
         raise ValueError(
-            f"{path} holds VGG's convolutions without its classifier: set"
+            "it holds VGG's convolutions without its classifier: set"
             ' loss.perceptual.content = "pooled", or save the state_dict() of the whole network'
         )
     tensors = {
-        name: [file.get_tensor(f"{theirs}.{part}") for part in ("weight", "bias")]
+        name: [state[f"{theirs}.{part}"] for part in ("weight", "bias")]
         for name, theirs in HEAD.items()
     }
     return {
@@ -162,12 +144,12 @@ def _read_head(file: Any, path: Path) -> VGGParams:
     }
 
 
-def _read_conv(file: Any, path: Path, index: int) -> dict[str, Array]:
-    weight, bias = (file.get_tensor(f"features.{index}.{part}") for part in ("weight", "bias"))
+def _conv(state: Mapping[str, np.ndarray], index: int) -> dict[str, Array]:
+    weight, bias = (state[f"features.{index}.{part}"] for part in ("weight", "bias"))
     if weight.ndim != 4 or weight.shape[2:] != (3, 3) or bias.shape != weight.shape[:1]:
         raise ValueError(
-            f"features.{index} in {path} has shapes {weight.shape} and {bias.shape},"
-            f" wanted [out, in, 3, 3] and [out]: torchvision makes a file with {HOW_TO_MAKE}"
+            f"features.{index} has shapes {weight.shape} and {bias.shape}, wanted [out, in, 3, 3]"
+            " and [out]: `jaxsr fetch vgg19` brings a whole file"
         )
     return {
         "kernel": jnp.asarray(weight.transpose(2, 3, 1, 0), jnp.float32),

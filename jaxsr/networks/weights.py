@@ -118,12 +118,19 @@ def _unknown(what: str, got: str, known: Iterable[str]) -> str:
 
 
 def save_weights(
-    path: str | Path, weights: Weights, *, metadata: Mapping[str, str] | None = None
+    path: str | Path,
+    weights: Weights,
+    *,
+    metadata: Mapping[str, str] | None = None,
+    dtype: str = "float32",
 ) -> None:
-    """Write `weights` with their network and `metadata` (provenance); the file appears whole."""
+    """Write `weights` with their network and `metadata` (provenance); the file appears whole.
+
+    `dtype` is what they are stored in, float32 or float16; `read_weights` gives float32.
+    """
     path = Path(path)
     arrays = {
-        name: np.ascontiguousarray(value)
+        name: stored(np.ascontiguousarray(value), dtype)
         for name, value in _flatten(weights.params, weights.stats).items()
     }
     own = {FORMAT_KEY: str(FORMAT), ARCH_KEY: json.dumps(arch_spec(weights.arch))}
@@ -134,13 +141,22 @@ def save_weights(
         temporary.write_bytes(save(arrays, metadata={**(metadata or {}), **own}))
 
 
+def stored(array: np.ndarray, dtype: str) -> np.ndarray:
+    """Return the array in float32 or float16; ValueError where that makes numbers infinite."""
+    with np.errstate(over="ignore"):
+        result = array.astype(dtype)
+    if not np.isfinite(result).all() and np.isfinite(array).all():
+        raise ValueError(f"got weights up to {abs(array).max():g}, beyond {dtype}; use float32")
+    return result
+
+
 def read_weights(path: str | Path) -> Weights:
     """Read what `save_weights` wrote; ValueError says what is wrong with any other file."""
     path = Path(path)
     with _open(path) as file:
         arch = _read_arch(path, file.metadata() or {})
         ranges = _read_ranges(path, file.metadata() or {})
-        arrays = {name: file.get_tensor(name) for name in file.keys()}
+        arrays = {name: _widened(file.get_tensor(name)) for name in file.keys()}
     wanted = jax.eval_shape(arch.init, jax.random.key(0), _example(arch))
     _require_match(path, arrays, _flatten(wanted["params"], wanted.get("batch_stats", {})))
     tree = unflatten_dict({name: jnp.asarray(array) for name, array in arrays.items()}, sep="/")
@@ -151,6 +167,10 @@ def read_metadata(path: str | Path) -> dict[str, str]:
     """Return the metadata of a .safetensors file: for ours, format, network and provenance."""
     with _open(Path(path)) as file:
         return file.metadata() or {}
+
+
+def _widened(array: np.ndarray) -> np.ndarray:
+    return array.astype(np.float32) if array.dtype == np.float16 else array
 
 
 def _flatten(params: Any, stats: Any) -> dict[str, Any]:

@@ -218,8 +218,12 @@ def _check_players(config: Config, g: Any, d: Any) -> None:
         )
         raise ValueError(f"{have}: got it without {lack}; a game needs both, a pixel run neither")
     if not d:
-        if config.train.pixel_steps or loss.penalty:
-            field = "loss.penalty" if loss.penalty else "train.pixel_steps"
+        fields = {
+            "loss.penalty": loss.penalty,
+            "train.pixel_steps": config.train.pixel_steps,
+            "train.init_discriminator": config.train.init_discriminator,
+        }
+        for field in (name for name, value in fields.items() if value):
             raise ValueError(
                 f"{field}: got it without loss.adversarial; add that term or remove this"
             )
@@ -236,20 +240,25 @@ def _check_players(config: Config, g: Any, d: Any) -> None:
 
 
 def _override(tree: dict[str, Any], override: str) -> None:
-    """Lay one `a.b=value` over the tree; a value that is no TOML is a string."""
+    """Lay one `a.b=value` over the tree."""
     name, equals, text = override.partition("=")
     *sections, key = name.strip().split(".")
     if not equals or not key or not sections:
         raise ValueError(f"--set {override}: wanted section.key=value, such as train.steps=100")
-    try:
-        value = tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
-        value = text.strip()
+    value = parse_value(text)
     for section in sections:
         tree = tree.setdefault(section, {})
         if not isinstance(tree, dict):
             raise ValueError(f"--set {override}: {section} is a value, not a section")
     tree[key] = value
+
+
+def parse_value(text: str) -> Any:
+    """The TOML value that `text` is, or else the string."""
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text.strip()
 
 
 def _reject_unknown(struct: type, tree: Any, where: str) -> None:

@@ -12,13 +12,13 @@ import numpy as np
 from jax.experimental import multihost_utils
 from jax.sharding import Mesh
 
-from jaxsr.interop.load import load
-from jaxsr.networks.features import load_vgg
+from jaxsr.interop.load import load, load_discriminator, load_vgg
+from jaxsr.networks.discriminators import DISCRIMINATORS
 from jaxsr.networks.weights import Weights, arch_spec
 from jaxsr.training import data, store
 from jaxsr.training import mesh as meshes
 from jaxsr.training.checkpoint import Checkpoints
-from jaxsr.training.config import dump_config, generator
+from jaxsr.training.config import discriminator, dump_config, generator
 from jaxsr.training.log import Log
 from jaxsr.training.pictures import Pictures, scan
 from jaxsr.training.run import check_run, saved_step, write_config
@@ -56,7 +56,7 @@ def train(
         ranges=config.data.ranges,
     )
     validation = Validation(config, mesh)
-    start = _start(config) if saved_step(run_dir) is None else None
+    starts = _starts(config) if saved_step(run_dir) is None else {}
     perceptual = config.loss.perceptual
     vgg = load_vgg(perceptual.weights, perceptual.features) if perceptual else None
     yield {"event": "data", "pictures": len(pictures.paths), "dropped": dropped}
@@ -69,23 +69,34 @@ def train(
         write_config(config, run_dir)
     with contextlib.closing(Checkpoints(run_dir, keep=config.train.keep)) as checkpoints:
         run = _Run(config, mesh, checkpoints, source, validation)
-        run.restore(start)
+        run.restore(starts)
         with contextlib.closing(Log(run_dir, step=run.step, every=config.train.log_every)) as log:
             yield from run.go(meshes.replicate(mesh, vgg), log)
 
 
-def _start(config: Config) -> Weights | None:
-    """The weights that `train.init` names, if they fit."""
-    if not config.train.init:
-        return None
-    weights = load(config.train.init)
-    got, wanted = arch_spec(weights.arch), arch_spec(generator(config))
+def _starts(config: Config) -> dict[str, Weights]:
+    """What `train.init` and `train.init_discriminator` name, if it fits, as "g" and "d"."""
+    starts = {}
+    if config.train.init:
+        starts["g"] = load(config.train.init)
+        wanted = arch_spec(generator(config))
+        _require_fit("init", "generator", arch_spec(starts["g"].arch), wanted)
+    if config.train.init_discriminator:
+        starts["d"] = load_discriminator(config.train.init_discriminator)
+        got, wanted = (
+            arch_spec(arch, registry=DISCRIMINATORS)
+            for arch in (starts["d"].arch, discriminator(config))
+        )
+        _require_fit("init_discriminator", "discriminator", got, wanted)
+    return starts
+
+
+def _require_fit(field: str, section: str, got: dict[str, Any], wanted: dict[str, Any]) -> None:
     if got != wanted:
         raise ValueError(
-            f"train.init: got weights of the generator {got}, wanted {wanted}; "
-            "make the [generator] section that of the weights, or name other weights"
+            f"train.{field}: got weights of the {section} {got}, wanted {wanted}; "
+            f"make the [{section}] section that of the weights, or name other weights"
         )
-    return weights
 
 
 def _open(config: Config, pictures: Pictures) -> Generator[Record, None, data.Source]:
@@ -124,10 +135,10 @@ class _Run:
         self.saved: int | None = None  # the step last saved
         self.unreadable = {-1}  # pictures reported; -1 stands for none
 
-    def restore(self, start: Weights | None) -> None:
-        """Go on from the newest checkpoint; without one, from `start` or fresh weights."""
+    def restore(self, starts: dict[str, Weights]) -> None:
+        """Go on from the newest checkpoint; without one, from `starts` or fresh weights."""
         if self.checkpoints.latest is None:
-            self.state = init_state(self.config, self.mesh, start=start)
+            self.state = init_state(self.config, self.mesh, **starts)
         else:
             self.state, note = self.checkpoints.restore(abstract_state(self.config, self.mesh))
             # A best by another metric is none.

@@ -110,6 +110,7 @@ class Train(msgspec.Struct, frozen=True, kw_only=True):
     seed: Annotated[int, msgspec.Meta(ge=0, lt=2**31)] = 0
     dtype: Literal["float32", "bfloat16"] = "float32"  # of computation; parameters are float32
     init: str | None = None  # weights to start from
+    init_discriminator: str | None = None  # likewise
     save_every: Positive = 1000
     keep: Positive = 2  # checkpoints kept
     log_every: Positive = 100

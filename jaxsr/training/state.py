@@ -81,35 +81,39 @@ def _restarts(rate: float, period: int, floor: float) -> Any:
     return lambda step: cosine(step % period)
 
 
-def init_state(config: Config, mesh: Mesh, *, start: Weights | None = None) -> TrainState:
-    """The state of step 0 on every device; `start` replaces the generator's first weights."""
-    state = _init(config, jax.random.key(config.train.seed), start)
+def init_state(
+    config: Config, mesh: Mesh, *, g: Weights | None = None, d: Weights | None = None
+) -> TrainState:
+    """The state of step 0 on every device; `g` and `d` replace the networks' first weights."""
+    state = _init(config, jax.random.key(config.train.seed), g, d)
     # Not under jit: compiling the initialisers of a deep network takes longer than running them.
     return meshes.replicate(mesh, state)
 
 
 def abstract_state(config: Config, mesh: Mesh) -> TrainState:
     """Shapes, dtypes and shardings of the state, without its arrays."""
-    shapes = jax.eval_shape(lambda key: _init(config, key, None), jax.random.key(0))
+    shapes = jax.eval_shape(lambda key: _init(config, key, None, None), jax.random.key(0))
     sharding = meshes.replicated(mesh)
     return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding), shapes)
 
 
-def _init(config: Config, key: jax.Array, start: Weights | None) -> TrainState:
+def _init(config: Config, key: jax.Array, g: Weights | None, d: Weights | None) -> TrainState:
     g_key, d_key, root = jax.random.split(key, 3)
     tx = optimiser(config.optim)
-    # A copy, since the step is given the state to destroy, and the caller keeps `start`.
-    g = jax.tree.map(jnp.copy, start) if start else init_weights(g_key, generator(config))
+    # Copies, since the step is given the state to destroy, and the caller keeps what it gave.
+    first = jax.tree.map(jnp.copy, g) if g else init_weights(g_key, generator(config))
     d_arch = discriminator(config)
+    if d_arch:
+        d = jax.tree.map(jnp.copy, d) if d else init_weights(d_key, d_arch)
     return TrainState(
         step=jnp.zeros((), jnp.int32),
         position=jnp.zeros((), jnp.uint32),
         skipped=jnp.zeros((), jnp.int32),
         key=root,
-        g=_net(g, tx),
-        d=None if d_arch is None else _net(init_weights(d_key, d_arch), tx),
+        g=_net(first, tx),
+        d=_net(d, tx) if d else None,
         # A copy: donating one buffer under two names is an error.
-        ema=jax.tree.map(jnp.copy, g.params),
+        ema=jax.tree.map(jnp.copy, first.params),
     )
 
 

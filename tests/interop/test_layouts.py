@@ -1,5 +1,6 @@
 """Foreign state dicts: the names written out here as their publishers' code makes them."""
 
+import re
 from pathlib import Path
 
 import jax
@@ -8,7 +9,6 @@ import numpy as np
 import pytest
 
 from jaxsr.interop.layouts import from_weights, to_discriminator, to_weights
-from jaxsr.interop.pth import read_pth
 from jaxsr.networks.discriminators import UNetDiscriminatorSN, VGGStyleDiscriminator
 from jaxsr.networks.generators import (
     EDSR,
@@ -36,14 +36,17 @@ def norm(name: str, features: int) -> Shapes:
     return {f"{name}.{v}": (features,) for v in vectors} | {f"{name}.num_batches_tracked": ()}
 
 
-def dense_block(name: str, f: int, g: int) -> Shapes:
-    shapes = {}
+def dense_block(name: str, f: int, g: int, *, plus: bool) -> Shapes:
+    skip = name.format("1x1").removesuffix(".0")
+    shapes = conv(skip, g, f, 1, bias=False) if plus else {}
     for i in range(1, 6):
         shapes |= conv(name.format(i), f if i == 5 else g, f + (i - 1) * g)
     return shapes
 
 
-def rrdbnet(names: str, block: str, *, c: int = 3, inputs: int = 3, f: int = 4) -> Shapes:
+def rrdbnet(
+    names: str, block: str, *, c: int = 3, inputs: int = 3, f: int = 4, plus: bool = False
+) -> Shapes:
     """`names` are those of conv_first, conv_body, the enlarging ones, conv_hr and conv_last."""
     first, *others, last = names.split()
     shapes = conv(first, f, inputs) | conv(last, c, f)
@@ -51,7 +54,7 @@ def rrdbnet(names: str, block: str, *, c: int = 3, inputs: int = 3, f: int = 4) 
         shapes |= conv(name, f, f)
     for i in range(2):
         for k in (1, 2, 3):
-            shapes |= dense_block(block.format(i, k, "{}"), f, 2)
+            shapes |= dense_block(block.format(i, k, "{}"), f, 2, plus=plus)
     return shapes
 
 
@@ -61,6 +64,8 @@ OLD = "model.1.sub.{}.RDB{}.conv{}.0"
 NEW_NAMES = "conv_first conv_body conv_up1 conv_up2 conv_hr conv_last"
 MIDDLE_NAMES = "conv_first trunk_conv upconv1 upconv2 HRconv conv_last"
 OLD_NAMES = "model.0 model.1.sub.2 model.3 model.6 model.8 model.10"
+OLD_X8 = "model.0 model.1.sub.2 model.3 model.6 model.9 model.11 model.13"
+OLD_X16 = "model.0 model.1.sub.2 model.3 model.6 model.9 model.12 model.14 model.16"
 
 
 def compact(n: int, scale: int, *, slopes: bool = True) -> Shapes:
@@ -152,10 +157,47 @@ CASES = {
     "old": (rrdbnet(OLD_NAMES, OLD), "old", RRDBNet(4, **RRDB)),
     "old x1": (rrdbnet(OLD_NAMES, OLD, inputs=48), "old", RRDBNet(1, **RRDB)),
     "old x8": (
-        rrdbnet("model.0 model.1.sub.2 model.3 model.6 model.9 model.11 model.13", OLD),
+        rrdbnet(OLD_X8, OLD),
         "old",
         RRDBNet(8, **RRDB),
     ),
+    "x1 as it is": (
+        rrdbnet("conv_first conv_body conv_hr conv_last", NEW),
+        "new",
+        RRDBNet(1, unshuffle=1, **RRDB),
+    ),
+    "x2 as it is": (
+        rrdbnet("conv_first trunk_conv upconv1 HRconv conv_last", MIDDLE),
+        "middle",
+        RRDBNet(2, unshuffle=1, **RRDB),
+    ),
+    "old x1 as it is": (
+        rrdbnet("model.0 model.1.sub.2 model.2 model.4", OLD),
+        "old",
+        RRDBNet(1, unshuffle=1, **RRDB),
+    ),
+    "old x2 as it is": (
+        rrdbnet("model.0 model.1.sub.2 model.3 model.5 model.7", OLD),
+        "old",
+        RRDBNet(2, unshuffle=1, **RRDB),
+    ),
+    "x1 halved": (
+        rrdbnet("conv_first conv_body conv_up1 conv_hr conv_last", NEW, inputs=12),
+        "new",
+        RRDBNet(1, unshuffle=2, **RRDB),
+    ),
+    "old x4 halved": (
+        rrdbnet(OLD_X8, OLD, inputs=12),
+        "old",
+        RRDBNet(4, unshuffle=2, **RRDB),
+    ),
+    "plus": (rrdbnet(NEW_NAMES, NEW, plus=True), "new", RRDBNet(4, plus=True, **RRDB)),
+    "middle plus": (
+        rrdbnet(MIDDLE_NAMES, MIDDLE, inputs=12, plus=True),
+        "middle",
+        RRDBNet(2, plus=True, **RRDB),
+    ),
+    "old plus": (rrdbnet(OLD_NAMES, OLD, plus=True), "old", RRDBNet(4, plus=True, **RRDB)),
     "compact x1": (compact(1, 1), "new", SRVGGNetCompact(1, num_features=4, num_convs=1)),
     "compact x3": (compact(3, 3), "new", SRVGGNetCompact(3, num_features=4, num_convs=3)),
     "msrresnet x3": (resnet("conv_hr", ["upconv1"], 3), "new", MSRResNet(3, **TOY)),
@@ -205,13 +247,22 @@ def test_there_and_back(case):
     assert_same(from_weights(weights, layout=layout), state)
 
 
-@pytest.mark.parametrize("case", ["rrdbnet", "old x8", "compact x3", "srresnet x4", "unet"])
+@pytest.mark.parametrize(
+    "case", ["rrdbnet", "old x8", "old plus", "compact x3", "srresnet x4", "unet"]
+)
 def test_the_tree_is_the_one_that_the_network_draws(case):
     shapes, _, arch = CASES[case]
     ours = jax.eval_shape(lambda key: init_weights(key, arch), jax.random.key(0))
     got = jax.eval_shape(lambda: convert(case, filled(shapes)))
     assert jax.tree.structure(got) == jax.tree.structure(ours)
     assert jax.tree.leaves(got) == jax.tree.leaves(ours)
+
+
+def test_the_layout_that_others_read():
+    """Spandrel passes over the 1x1 convolutions of ESRGAN+ in the new layout."""
+    for case, usual in {"rrdbnet": "new", "plus": "old", "compact x1": "new"}.items():
+        weights = to_weights(filled(CASES[case][0]))
+        assert_same(from_weights(weights), from_weights(weights, layout=usual))
 
 
 def test_one_layout_to_another():
@@ -318,14 +369,18 @@ def test_all_that_is_wrong_is_said_at_once():
 
 
 REFUSED = {
-    "ESRGAN+": (
+    "ESRGAN+ in part": (
         rrdbnet(NEW_NAMES, NEW) | conv("body.0.rdb1.conv1x1", 2, 4, 1, bias=False),
-        r"it is ESRGAN\+, whose body.0.rdb1.conv1x1.weight",
+        r"plus True\), but 5 missing: body.0.rdb2.conv1x1.weight",
     ),
-    "x2 without unshuffling": (
-        rrdbnet("model.0 model.1.sub.2 model.3 model.5 model.7", OLD),
-        "takes 3 channels, gives 3 and doubles the size 1 times",
+    "old x16": (rrdbnet(OLD_X16, OLD), "RRDBNet in the old layout, but got scale 16"),
+    "x8 halved": (rrdbnet(OLD_X16, OLD, inputs=12), "got unshuffle 2, wanted 1 for scale 8"),
+    "x1/2": (
+        rrdbnet("model.0 model.1.sub.2 model.3 model.5 model.7", OLD, inputs=48),
+        "takes 48 channels, gives 3 and doubles the size 1 times",
     ),
+    "x4/3": (rrdbnet(NEW_NAMES, NEW, inputs=27), "takes 27 channels, gives 3 and doubles"),
+    "fewer channels in": (rrdbnet(NEW_NAMES, NEW, inputs=1), "takes 1 channels, gives 3"),
     "other channels in": (rrdbnet(NEW_NAMES, NEW, inputs=9), "takes 9 channels, gives 3"),
     "no first convolution": (
         {k: v for k, v in rrdbnet(NEW_NAMES, NEW).items() if "first.w" not in k},
@@ -367,6 +422,30 @@ def test_what_is_not_ours_is_refused(case):
 def test_other_things_among_the_tensors_are_refused(other):
     with pytest.raises(ValueError, match=rf"got {next(iter(other))} \(.*arrays of floats alone"):
         to_weights(filled(CASES["espcn"][0]) | other)
+
+
+def test_a_discriminator_of_larger_crops_is_refused_by_name():
+    shapes = vgg_style() | conv("conv5_0", 16, 16, bias=False) | norm("bn5_0", 16)
+    shapes |= conv("conv5_1", 16, 16, 4, bias=False) | norm("bn5_1", 16)
+    with pytest.raises(
+        ValueError, match="VGGStyle.* it is BasicSR's for crops of 256, whose conv5_0"
+    ):
+        to_discriminator(filled(shapes))
+
+
+def test_the_newer_names_of_spectral_normalisation():
+    wanted = filled(unet())
+    newer = {"_orig": "original", "_u": "0._u", "_v": "0._v"}
+    state = {
+        re.sub(
+            "weight(_orig|_u|_v)$", lambda m: f"parametrizations.weight.{newer[m[1]]}", name
+        ): array
+        for name, array in wanted.items()
+    }
+    assert state.keys() & wanted.keys() == {n for n in wanted if "conv0" in n or "conv9" in n}
+    assert_same(from_weights(to_discriminator(state)), wanted)
+    with pytest.raises(ValueError, match="got conv1.weight_orig by an old and a new name"):
+        to_discriminator(state | wanted)
 
 
 def test_what_no_tensor_tells():
@@ -421,7 +500,9 @@ THEIRS = {
         "conv_last": "sub_pixel.0",
     },
 }
-PARITY = ["rrdbnet_x4", "rrdbnet_x2", "compact_x2", "msrresnet_x3", *THEIRS, "unet", "vgg_style"]
+OLD_CASES = ["old_x1", "old_x2", "old_x8", "old_plus_x4"]
+PARITY = ["rrdbnet_x4", "rrdbnet_x2", *OLD_CASES, "compact_x2", "msrresnet_x3", *THEIRS]
+PARITY += ["unet", "vgg_style"]
 
 
 def golden_state(case: str) -> dict[str, np.ndarray]:
@@ -444,13 +525,3 @@ def test_the_converted_network_gives_what_pytorch_gave(case):
     got = np.asarray(jax.jit(weights.arch.apply)(variables, x.transpose(0, 2, 3, 1)))
     got = got.transpose(0, 3, 1, 2) if got.ndim == 4 else got
     np.testing.assert_allclose(got, wanted, atol=1e-5)
-
-
-def test_the_published_anime_network(data_dir):
-    path = data_dir / "weights" / "foreign" / "realesrgan-x4plus-anime.pth"
-    if not path.is_file():
-        pytest.skip(f"{path} is absent")
-    file = read_pth(path)
-    weights = to_weights(file)
-    assert weights.arch == RRDBNet(4, num_blocks=6)
-    assert_same(from_weights(weights), file["params_ema"])

@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
-from jaxsr.networks.features import load_vgg, vgg_features
+from jaxsr.interop.load import load_vgg
+from jaxsr.interop.pth import write_pth
+from jaxsr.networks.features import vgg_features
 
 VGG16 = (0, 2, 5, 7, 10, 12, 14, 17, 19, 21, 24, 26, 28)
 VGG19 = (0, 2, 5, 7, 10, 12, 14, 16, 19, 21, 23, 25, 28, 30, 32, 34)
@@ -54,8 +56,14 @@ def test_grey_pictures_are_repeated_to_three_channels(path):
 
 
 def test_a_missing_file_is_explained(tmp_path):
-    with pytest.raises(ValueError, match=r"loss\.perceptual\.weights.*torchvision\.models\.vgg19"):
+    with pytest.raises(ValueError, match="no weights at .*none.safetensors; name .*jaxsr fetch"):
         load_vgg(tmp_path / "none.safetensors", ["conv5_4"])
+
+
+def test_a_file_of_pytorch_gives_the_same(path, tmp_path):
+    write_pth(tmp_path / "vgg.pth", tensors(), wrapper=None)
+    got, wanted = (load_vgg(p, ["conv5_4"]) for p in (tmp_path / "vgg.pth", path))
+    jax.tree.map(np.testing.assert_array_equal, got, wanted)
 
 
 def test_foreign_files_are_refused(path):

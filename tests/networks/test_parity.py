@@ -10,9 +10,10 @@ import pytest
 from flax.traverse_util import unflatten_dict
 from safetensors.numpy import save_file
 
+from jaxsr.interop.load import load_vgg
 from jaxsr.networks import layers, resample
 from jaxsr.networks.discriminators import DISCRIMINATORS
-from jaxsr.networks.features import load_vgg, vgg_features
+from jaxsr.networks.features import vgg_features
 from jaxsr.networks.generators import GENERATORS
 
 GOLDEN = np.load(Path(__file__).parents[1] / "parity" / "networks.npz")
@@ -25,6 +26,9 @@ CASES = {
     "rrdbnet_x4": GENERATORS["rrdbnet"](4, growth=2, **TOY),
     "rrdbnet_x2": GENERATORS["rrdbnet"](2, growth=2, **TOY),
     "rrdbnet_x1": GENERATORS["rrdbnet"](1, growth=2, **TOY),
+    "rrdbnet_plus_x2": GENERATORS["rrdbnet"](
+        2, num_features=3, num_blocks=1, growth=1, unshuffle=1, plus=True
+    ),
     "compact_x2": GENERATORS["compact"](2, num_features=4, num_convs=2),
     "compact_x4": GENERATORS["compact"](4, num_features=4, num_convs=2),
     "edsr_x3": GENERATORS["edsr"](3, channels=1, num_features=4, num_blocks=1),

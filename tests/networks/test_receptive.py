@@ -3,7 +3,7 @@
 import jax
 import numpy as np
 import pytest
-from toys import toy
+from toys import VARIANTS, toy
 
 from jaxsr.networks.generators import GENERATORS
 from jaxsr.networks.receptive import receptive_radius
@@ -66,8 +66,16 @@ def reach(arch, variables, radius: int) -> list[int]:
     ],
 )
 def test_the_radius_is_that_of_the_derivative(name, scale, draw):
+    assert_that_of_the_derivative(toy(name, scale), draw)
+
+
+@pytest.mark.parametrize("fields", VARIANTS)
+def test_the_radius_of_variants_of_rrdbnet(fields, draw):
+    assert_that_of_the_derivative(toy("rrdbnet", **fields), draw)
+
+
+def assert_that_of_the_derivative(arch, draw):
     """On a grid, the next multiple."""
-    arch = toy(name, scale)
     radius, multiple = receptive_radius(arch), arch.multiple
     variables = draw(arch, np.zeros((1, 8, 8, 3), np.float32))
     sides = reach(arch, variables, radius)

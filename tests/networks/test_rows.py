@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from toys import OF_PICTURES, toy
+from toys import OF_PICTURES, VARIANTS, toy
 
 from jaxsr.networks import layers, resample
 from jaxsr.networks.generators import GENERATORS
@@ -81,8 +81,16 @@ def test_every_generator_of_pictures_is_held_to_its_plain_self():
     ("name", "scale"), [*CASES, *(pytest.param(*case, marks=pytest.mark.slow) for case in SLOW)]
 )
 def test_strips_and_padded_pictures_equal_the_plain_picture(name, scale, draw):
+    assert_equal_to_plain(toy(name, scale), draw)
+
+
+@pytest.mark.parametrize("fields", VARIANTS)
+def test_strips_and_padded_pictures_through_variants_of_rrdbnet(fields, draw):
+    assert_equal_to_plain(toy("rrdbnet", **fields), draw)
+
+
+def assert_equal_to_plain(arch, draw):
     """Two pictures, a wider bucket of NaN, strips that are halved in the middle."""
-    arch = toy(name, scale)
     x = picture(multiple=arch.multiple)
     variables = draw(arch, x)
     wanted = jax.jit(arch.apply)(variables, x)
@@ -90,7 +98,7 @@ def test_strips_and_padded_pictures_equal_the_plain_picture(name, scale, draw):
     np.testing.assert_allclose(strips, wanted, atol=1e-5)
     height, width = x.shape[1:3]
     padded = jitted_whole(arch, variables, embed(x, 44, 36), np.int32(height), np.int32(width))
-    inside = padded[:, : scale * height, : scale * width]
+    inside = padded[:, : arch.scale * height, : arch.scale * width]
     np.testing.assert_allclose(inside, wanted, atol=1e-5)
 
 

@@ -14,6 +14,8 @@ TOY = {
     "restore": {"num_features": 4},
     "dcgan": {"num_features": 4, "size": 16, "latent": 5},
 }
+# RRDBNets of community models
+VARIANTS = [{"scale": 1, "unshuffle": 1, "plus": True}, {"scale": 1, "unshuffle": 2}]
 OF_PICTURES = [name for name in GENERATORS if name != "dcgan"]
 
 

@@ -88,43 +88,106 @@ class SRResNet(nn.Module):
 
 
 class DenseBlock(nn.Module):
-    def __init__(self, f, g):
+    def __init__(self, f, g, plus):
         super().__init__()
+        self.conv1x1 = conv(f, g, 1, bias=False) if plus else None
         for i in range(1, 6):
             setattr(self, f"conv{i}", conv(f + (i - 1) * g, f if i == 5 else g))
 
     def forward(self, x):
-        maps = x
+        maps = [x]
         for i in range(1, 5):
-            y = F.leaky_relu(getattr(self, f"conv{i}")(maps), 0.2)
-            maps = torch.cat([maps, y], 1)
-        return 0.2 * self.conv5(maps) + x
+            y = F.leaky_relu(getattr(self, f"conv{i}")(torch.cat(maps, 1)), 0.2)
+            if self.conv1x1 and i == 2:
+                y = y + self.conv1x1(x)
+            if self.conv1x1 and i == 4:
+                y = y + maps[2]
+            maps.append(y)
+        return 0.2 * self.conv5(torch.cat(maps, 1)) + x
 
 
 class RRDB(nn.Module):
-    def __init__(self, f, g):
+    def __init__(self, f, g, plus):
         super().__init__()
-        self.rdb1, self.rdb2, self.rdb3 = (DenseBlock(f, g) for _ in range(3))
+        self.rdb1, self.rdb2, self.rdb3 = (DenseBlock(f, g, plus) for _ in range(3))
 
     def forward(self, x):
         return 0.2 * self.rdb3(self.rdb2(self.rdb1(x))) + x
 
 
 class RRDBNet(nn.Module):
-    def __init__(self, c, f, blocks, g, scale):
+    def __init__(self, c, f, blocks, g, ups=2, unshuffle=1, plus=False):
         super().__init__()
-        self.unshuffle = {1: 4, 2: 2, 4: 1}[scale]
-        self.conv_first = conv(c * self.unshuffle**2, f)
-        self.body = nn.Sequential(*[RRDB(f, g) for _ in range(blocks)])
-        self.conv_body, self.conv_up1, self.conv_up2 = conv(f, f), conv(f, f), conv(f, f)
+        self.ups, self.unshuffle = ups, unshuffle
+        self.conv_first = conv(c * unshuffle**2, f)
+        self.body = nn.Sequential(*[RRDB(f, g, plus) for _ in range(blocks)])
+        self.conv_body = conv(f, f)
+        for i in range(1, 1 + ups):
+            setattr(self, f"conv_up{i}", conv(f, f))
         self.conv_hr, self.conv_last = conv(f, f), conv(f, c)
 
     def forward(self, x):
         y = self.conv_first(F.pixel_unshuffle(x, self.unshuffle))
         y = y + self.conv_body(self.body(y))
-        y = F.leaky_relu(self.conv_up1(F.interpolate(y, scale_factor=2, mode="nearest")), 0.2)
-        y = F.leaky_relu(self.conv_up2(F.interpolate(y, scale_factor=2, mode="nearest")), 0.2)
+        for i in range(1, 1 + self.ups):
+            y = F.interpolate(y, scale_factor=2, mode="nearest")
+            y = F.leaky_relu(getattr(self, f"conv_up{i}")(y), 0.2)
         return self.conv_last(F.leaky_relu(self.conv_hr(y), 0.2))
+
+
+class OldDenseBlock(nn.Module):
+    """The first BasicSR's, whose convolutions lie in sequences with their activations."""
+
+    def __init__(self, f, g, plus):
+        super().__init__()
+        self.conv1x1 = conv(f, g, 1, bias=False) if plus else None
+        for i in range(1, 5):
+            layers = [conv(f + (i - 1) * g, g), nn.LeakyReLU(0.2)]
+            setattr(self, f"conv{i}", nn.Sequential(*layers))
+        self.conv5 = nn.Sequential(conv(f + 4 * g, f))
+
+    def forward(self, x):
+        x1 = self.conv1(x)
+        x2 = self.conv2(torch.cat((x, x1), 1))
+        x2 = x2 + self.conv1x1(x) if self.conv1x1 else x2
+        x3 = self.conv3(torch.cat((x, x1, x2), 1))
+        x4 = self.conv4(torch.cat((x, x1, x2, x3), 1))
+        x4 = x4 + x2 if self.conv1x1 else x4
+        return 0.2 * self.conv5(torch.cat((x, x1, x2, x3, x4), 1)) + x
+
+
+class OldRRDB(nn.Module):
+    def __init__(self, f, g, plus):
+        super().__init__()
+        self.RDB1, self.RDB2, self.RDB3 = (OldDenseBlock(f, g, plus) for _ in range(3))
+
+    def forward(self, x):
+        return 0.2 * self.RDB3(self.RDB2(self.RDB1(x))) + x
+
+
+class Shortcut(nn.Module):
+    def __init__(self, *layers):
+        super().__init__()
+        self.sub = nn.Sequential(*layers)
+
+    def forward(self, x):
+        return x + self.sub(x)
+
+
+class OldRRDBNet(nn.Module):
+    """The first BasicSR's and community models': one sequence, whose places are the names."""
+
+    def __init__(self, c, f, blocks, g, ups, plus=False):
+        super().__init__()
+        trunk = Shortcut(*[OldRRDB(f, g, plus) for _ in range(blocks)], conv(f, f))
+        enlarging = []
+        for _ in range(ups):
+            enlarging += [nn.Upsample(scale_factor=2), conv(f, f), nn.LeakyReLU(0.2)]
+        last = (conv(f, f), nn.LeakyReLU(0.2), conv(f, c))
+        self.model = nn.Sequential(conv(c, f), trunk, *enlarging, *last)
+
+    def forward(self, x):
+        return self.model(x)
 
 
 class Compact(nn.Module):
@@ -517,7 +580,8 @@ def record_published():
         record(f"msrresnet_x{scale}", MSRResNet(3, 4, 2, scale), picture(2, 3, 7, 5))
     record("srresnet_x4", SRResNet(3, 4, 2), picture(2, 3, 7, 5), passes=30)
     for scale, size in ((4, (7, 5)), (2, (10, 6)), (1, (12, 8))):
-        record(f"rrdbnet_x{scale}", RRDBNet(3, 4, 2, 2, scale), picture(1, 3, *size))
+        net = RRDBNet(3, 4, 2, 2, unshuffle=4 // scale)
+        record(f"rrdbnet_x{scale}", net, picture(1, 3, *size))
     for scale in (2, 4):
         record(f"compact_x{scale}", Compact(3, 4, 2, scale), picture(1, 3, 7, 5))
     record("vgg_style", VGGStyle(1, 1), picture(2, 1, 128, 128), passes=30)
@@ -545,12 +609,21 @@ def record_systems():
     record("dcgan_d", DCGANDiscriminator(3, 2), picture(3, 3, 16, 16), passes=30)
 
 
+def record_community():
+    """Variants of RRDBNet that community models are, in new names and in old ones."""
+    record("rrdbnet_plus_x2", RRDBNet(3, 3, 1, 1, ups=1, plus=True), picture(1, 3, 7, 5))
+    record("old_plus_x4", OldRRDBNet(3, 3, 1, 1, 2, plus=True), picture(1, 3, 4, 5))
+    for ups, size in ((0, (7, 5)), (1, (7, 5)), (3, (2, 3))):
+        record(f"old_x{2**ups}", OldRRDBNet(3, 3, 1, 1, ups), picture(1, 3, *size))
+
+
 def main():
     torch.manual_seed(0)
     record_published()
     record_layers()
     record_systems()
     record_deconv()
+    record_community()
     np.savez_compressed(Path(__file__).with_suffix(".npz"), **arrays)
 
 

@@ -261,6 +261,9 @@ REFUSED = {
     "train.pixel_steps: got it without loss.adversarial": {
         "train": {"steps": 10, "pixel_steps": 5}
     },
+    "train.init_discriminator: got it without loss.adversarial": {
+        "train": {"steps": 10, "init_discriminator": "d.pth"}
+    },
     "loss.penalty: got it without loss.adversarial": {
         "loss": {"pixel": {"l1": 1.0}, "penalty": {"kind": "r1"}}
     },

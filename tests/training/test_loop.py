@@ -4,6 +4,7 @@ import json
 import shutil
 
 import jax
+import msgspec
 import numpy as np
 import pytest
 from PIL import Image
@@ -12,11 +13,13 @@ from toy_run import GAN, PIXEL, merged, records, tensors, waves
 from jaxsr.evaluation.evaluate import evaluate, read_set
 from jaxsr.imaging.degrade import Bicubic
 from jaxsr.imaging.find import find_pictures
+from jaxsr.interop.layouts import from_weights
 from jaxsr.interop.load import load, load_degradation
+from jaxsr.interop.pth import write_pth
 from jaxsr.networks.weights import init_weights, read_metadata, save_weights
 from jaxsr.training import mesh as meshes
 from jaxsr.training.checkpoint import Checkpoints
-from jaxsr.training.config import generator, load_config, make_config
+from jaxsr.training.config import discriminator, generator, load_config, make_config
 from jaxsr.training.loop import train
 from jaxsr.training.state import abstract_state
 
@@ -241,6 +244,23 @@ def test_starts_from_other_weights(pictures, tmp_path):
     assert not (tmp_path / "other").exists()
     (tmp_path / "w.safetensors").unlink()
     assert list(train(config, tmp_path / "run"))[-1]["event"] == "end"  # going on needs it no more
+
+
+def test_starts_from_another_discriminator(config, tmp_path):
+    file = tmp_path / "d.pth"
+    d = init_weights(jax.random.key(98), discriminator(config))
+    write_pth(file, from_weights(d))
+    still = {"train": {"steps": 1, "pixel_steps": 0, "init_discriminator": str(file)}}
+    begun = make_config(merged(msgspec.to_builtins(config), merged(still, {"optim": {"lr": 0.0}})))
+    list(train(begun, tmp_path / "run"))
+    state, _ = last_state(begun, tmp_path / "run")
+    assert_same(state.d.params, jax.device_get(d.params))
+    wide = merged(msgspec.to_builtins(begun), {"discriminator": {"num_features": 3}})
+    with pytest.raises(
+        ValueError, match="train.init_discriminator: got weights of the discriminator .*: 2"
+    ):
+        next(train(make_config(wide), tmp_path / "other"))
+    assert not (tmp_path / "other").exists()
 
 
 def test_a_damaged_checkpoint_is_named(config, whole, tmp_path):

@@ -166,7 +166,7 @@ def test_given_weights_take_the_place_of_fresh_ones_and_survive(devices):
     # Nothing looks at `start` before the donation: an array seen from numpy is not given away.
     start, twin = (init_weights(jax.random.key(9), generator(config)) for _ in range(2))
     start, twin = (w.replace(stats=jax.tree.map(lambda x: x + 0.5, w.stats)) for w in (start, twin))
-    state = init_state(config, make_mesh(devices=devices), start=start)
+    state = init_state(config, make_mesh(devices=devices), g=start)
     averaged = ema_weights(config, state)
     assert jax.tree.structure(averaged) == jax.tree.structure(twin)
     g, ema, stats = donated((state.g.params, state.ema, state.g.stats))
