@@ -72,9 +72,8 @@ def _rrdbnet(found: Found) -> dict[str, Any]:
     scale = 2**ups // max(unshuffle, 1)
     if (inputs, 2**ups) != (channels * unshuffle**2, scale * unshuffle):
         raise ValueError(
-            f"it takes {inputs} channels, gives {channels} and doubles the size {ups} times; an"
-            " RRDBNet of ours takes as many as it gives, or 4 or 16 times as many once it has"
-            " halved the size by unshuffling, which it doubles as often at least"
+            f"it takes {inputs} channels, gives {channels} and doubles the size {ups} times;"
+            " wanted as many as it gives, or 4 or 16 times as many and 1 or 2 doublings at least"
         )
     return {
         "scale": scale,

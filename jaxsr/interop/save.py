@@ -27,9 +27,9 @@ def save(
     """Write a generator in the form that the suffix names; return what the file does not tell.
 
     `.safetensors` is ours, with `metadata`, unless `layout` asks for PyTorch's names: new, middle
-    or old. `.pth` and `.pt` are PyTorch's, in the layout new unless another is asked for; `.param`
-    is ncnn's, with its `.bin` beside it. `dtype` is float32 or float16. Raises ValueError for
-    networks that the form cannot hold.
+    or old. `.pth` and `.pt` are PyTorch's, in the usual layout unless another is asked for;
+    `.param` is ncnn's, with its `.bin` beside it. `dtype` is float32 or float16. Raises ValueError
+    for networks that the form cannot hold.
     """
     path = Path(path)
     kind = path.suffix.lower()
@@ -43,7 +43,7 @@ def save(
         return ""
     if kind not in (".safetensors", ".pth", ".pt"):
         raise ValueError(f"{path}: got {kind or 'no suffix'}, wanted {WRITABLE}")
-    state = from_weights(weights, layout=layout or "new")
+    state = from_weights(weights, layout=layout)
     untold = _untold(state, weights)
     state = {k: stored(v, dtype) if v.dtype == np.float32 else v for k, v in state.items()}
     if kind == ".safetensors":

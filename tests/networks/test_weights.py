@@ -205,7 +205,7 @@ def test_wrong_specs_name_the_field(spec, message):
         ({"params/conv_first/bias": None}, "params/conv_first/bias missing"),
         ({"params/extra": np.zeros(1)}, "params/extra not of this network"),
         ({"params/conv_first/bias": np.zeros(3, np.float32)}, "bias of another shape or type"),
-        ({"params/conv_first/bias": np.zeros(2, np.float16)}, "bias of another shape or type"),
+        ({"params/conv_first/bias": np.zeros(2, np.float64)}, "bias of another shape or type"),
         ({f"params/{i}": np.zeros(1) for i in range(9)}, "params/2 and 6 more not of this network"),
     ],
 )
