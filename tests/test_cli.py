@@ -103,7 +103,10 @@ def test_prints_a_line_every_so_many_steps(config, env, tmp_path):
     assert "…" not in told[1]
 
 
-@pytest.mark.parametrize("number, code", [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+@pytest.mark.parametrize(
+    "number, code",
+    [(signal.SIGTERM, 143), pytest.param(signal.SIGINT, 130, marks=pytest.mark.slow)],
+)
 def test_a_signal_saves_and_the_run_goes_on(whole, config, env, tmp_path, number, code):
     """To all processes of the group, as a terminal and many a scheduler send it."""
     run = tmp_path / "run"
@@ -121,7 +124,10 @@ def test_a_signal_saves_and_the_run_goes_on(whole, config, env, tmp_path, number
     assert_equal_runs(run, whole)
 
 
-@pytest.mark.parametrize("number, code", [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+@pytest.mark.parametrize(
+    "number, code",
+    [(signal.SIGTERM, 143), pytest.param(signal.SIGINT, 130, marks=pytest.mark.slow)],
+)
 def test_a_second_signal_stops_at_once(config, tmp_path, number, code):
     """While it compiles, where an exception crashes the process; nothing cached makes that long."""
     run = tmp_path / "run"
@@ -154,6 +160,7 @@ def test_a_run_killed_while_it_saves_goes_on_from_its_last_checkpoint(whole, con
     assert not any("tmp" in path.name for path in (run / "checkpoints").iterdir())
 
 
+@pytest.mark.slow
 def test_no_worker_outlives_a_killed_run(config, env, tmp_path):
     run = tmp_path / "run"
     endless = ["--set", "data.workers=2", "--set", "train.steps=1000000"]

@@ -316,6 +316,7 @@ def test_without_networks_the_first_picture_says_the_channels(folder, tmp_path):
     assert stated[1] == 1
 
 
+@pytest.mark.slow
 def test_restoring_is_measured_on_the_degraded_picture(folder):
     """A network that changes nothing is as good as its input, which no batch changes."""
     spec = make_degradation(NOISE, 1)
@@ -354,6 +355,7 @@ def test_bands_are_measured_unrounded_and_in_their_ranges(tmp_path):
     assert measured["psnr"] == pytest.approx(wanted, abs=1e-3)
 
 
+@pytest.mark.slow
 def test_a_method_on_the_host_is_measured_as_any_other(folder):
     examples = read_set(find_pictures(folder), scale=2)
     spec, seen = Bicubic(2), []
@@ -370,6 +372,7 @@ def test_a_method_on_the_host_is_measured_as_any_other(folder):
         assert figures == pytest.approx(nearest["images"][name], abs=1e-4)
 
 
+@pytest.mark.slow
 def test_dictionaries_are_learnt_from_pictures(tmp_path):
     folder = tmp_path / "large"
     paint(folder / "a.png", smooth(80, 80))
@@ -380,6 +383,7 @@ def test_dictionaries_are_learnt_from_pictures(tmp_path):
         learn([str(folder)], **{**wanted, "degradation": make_degradation(NOISE, 1)})
 
 
+@pytest.mark.slow
 def test_learning_is_part_of_the_time(folder):
     learnt = Learnt(lambda lr: lr.repeat(2, 0).repeat(2, 1), 1000.0)
     *_, report = compare({"dictionary": learnt}, [str(folder)], degradation=Bicubic(2))

@@ -32,9 +32,9 @@ def evaluate(path, scale):
     "name, scale, psnr, ssim",
     [
         ("Set5", 4, 28.431, 0.8113),
-        ("Set5", 2, 33.682, 0.9305),
+        pytest.param("Set5", 2, 33.682, 0.9305, marks=pytest.mark.slow),
         ("Set14", 4, 26.092, 0.7050),
-        ("Set14", 2, 30.330, 0.8700),
+        pytest.param("Set14", 2, 30.330, 0.8700, marks=pytest.mark.slow),
     ],
 )
 def test_bicubic_on_the_standard_sets(data_dir, name, scale, psnr, ssim):

@@ -95,7 +95,10 @@ def random(*shape):
     return np.random.default_rng(1).random(shape).astype(np.float32)
 
 
-@pytest.mark.parametrize("shape", [(2, 17, 26, 3), (2, 8, 8, 1), (2, 11, 5, 6)])
+@pytest.mark.parametrize(
+    "shape",
+    [pytest.param((2, 17, 26, 3), marks=pytest.mark.slow), (2, 8, 8, 1), (2, 11, 5, 6)],
+)
 def test_a_chain_takes_any_shape(keys, shape):
     hr = random(*shape)
     spec = Chain(1, ALL.steps, levels=255)
@@ -144,6 +147,7 @@ def test_a_step_happens_with_its_probability(share):
     assert abs(changed.mean() - expected) <= 3 * np.sqrt(expected * (1 - expected) / n)
 
 
+@pytest.mark.slow
 def test_an_example_is_the_same_alone_and_on_eight_devices():
     hr, keys = random(8, 12, 10, 3), jax.random.split(jax.random.key(2), 8)
     whole = lr(ALL, keys, hr)

@@ -40,7 +40,9 @@ def in_units():
     return repeating().replace(ranges=((0.0, 10.0),))
 
 
-@pytest.mark.parametrize(("y", "x"), [(0, 0), (60, 41), (118, 133)])
+@pytest.mark.parametrize(
+    ("y", "x"), [pytest.param(0, 0, marks=pytest.mark.slow), (60, 41), (118, 133)]
+)
 def test_what_cannot_be_seen_is_rightly_left_out(y, x):
     """The same derivative from the whole picture, by which nothing is left out."""
     weights = init_weights(jax.random.key(0), EncDecNet(scale=2, num_features=2))

@@ -52,7 +52,9 @@ def test_equals_the_picture_taken_whole(tmp_path, dtype, options):
         assert np.abs(got.astype(int) - wanted).max() <= 1
 
 
-@pytest.mark.parametrize("size", [(45, 37), (1, 5), (6, 1), (2, 2), (8, 8)])
+@pytest.mark.parametrize(
+    "size", [pytest.param((45, 37), marks=pytest.mark.slow), (1, 5), (6, 1), (2, 2), (8, 8)]
+)
 def test_sides_that_the_network_extends(tmp_path, size):
     pixels = picture(tmp_path / "a.tif", *size, 3, photometric="rgb")
     weights = network("encdec")

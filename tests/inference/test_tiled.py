@@ -51,7 +51,13 @@ def test_all_generators_that_take_pictures_are_here():
     assert set(SMALL) | {"dcgan"} == set(GENERATORS)
 
 
-@pytest.mark.parametrize("name", SMALL)
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=[] if name in ("rrdbnet", "compact") else pytest.mark.slow)
+        for name in SMALL
+    ],
+)
 def test_every_way_equals_the_whole_picture(name):
     weights, image = network(name), random(45, 71, 3)
     wanted = np.asarray(upscale(weights, image))
@@ -199,6 +205,7 @@ def test_another_error_of_the_device_is_not_taken_for_lack_of_memory(monkeypatch
         upscale_tiled(network(), random(8, 8, 3))
 
 
+@pytest.mark.slow
 def test_a_strip_too_large_is_halved_in_mid_picture(monkeypatch):
     weights, image, taken = network("rrdbnet"), random(60, 30, 3), []
     step = streams._step
@@ -215,7 +222,9 @@ def test_a_strip_too_large_is_halved_in_mid_picture(monkeypatch):
     np.testing.assert_allclose(sr, upscale(weights, image), atol=1e-5)
 
 
-@pytest.mark.parametrize("name", ["rrdbnet", "encdec", "compact"])
+@pytest.mark.parametrize(
+    "name", [*(pytest.param(n, marks=pytest.mark.slow) for n in ("rrdbnet", "encdec")), "compact"]
+)
 @pytest.mark.parametrize("mode", ["auto", "stream", "overlap"])
 def test_within_a_small_budget(monkeypatch, name, mode):
     weights, image = network(name), random(50, 150, 3)

@@ -17,7 +17,6 @@ CASES = [
     ("msrresnet", 3),
     ("srresnet", 2),
     ("edsr", 4),
-    ("rrdbnet", 1),
     ("rrdbnet", 4),
     ("compact", 2),
     ("espcn", 3),

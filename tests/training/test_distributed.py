@@ -78,7 +78,8 @@ def test_two_processes_train_as_one(config, cache, alone, tmp_path):
     ("sent", "codes"),
     [
         pytest.param(signal.SIGTERM, [143, 143], marks=pytest.mark.slow),
-        (signal.SIGINT, [143, 130]),  # which is handed on as SIGTERM
+        # Which is handed on as SIGTERM.
+        pytest.param(signal.SIGINT, [143, 130], marks=pytest.mark.slow),
     ],
 )
 def test_a_signal_stops_both_at_one_step_and_they_go_on(config, cache, tmp_path, sent, codes):

@@ -349,6 +349,7 @@ DCGAN = {
 }
 
 
+@pytest.mark.slow
 def test_noise_to_image_shows_pictures_and_goes_on_exactly(pictures, tmp_path):
     """The noise of a step is that of its examples' numbers, so a resumed run draws the same."""
     config = make_config(merged(DCGAN, {"data": {"train": str(pictures)}}))
@@ -368,6 +369,7 @@ def test_noise_to_image_shows_pictures_and_goes_on_exactly(pictures, tmp_path):
     assert_same(last_state(config, tmp_path / "whole"), last_state(config, tmp_path / "parts"))
 
 
+@pytest.mark.slow
 def test_samples_of_six_bands_are_shown(tmp_path):
     for i in range(3):
         np.save(tmp_path / f"{i}.npy", np.full((8, 8, 6), 40 * i, np.uint8))
@@ -378,6 +380,7 @@ def test_samples_of_six_bands_are_shown(tmp_path):
     assert grid.shape == (2 * 8 + 2, 3 * 8 + 4, 3) and grid.dtype == np.uint8
 
 
+@pytest.mark.slow
 def test_restoring_is_measured_beside_what_was_given(pictures, tmp_path):
     sections = {
         "generator": {"scale": 1},
@@ -393,6 +396,7 @@ def test_restoring_is_measured_beside_what_was_given(pictures, tmp_path):
     assert load_degradation(tmp_path / "run")["steps"][0]["op"] == "noise"
 
 
+@pytest.mark.slow
 def test_pictures_that_nothing_befell_are_counted(pictures, tmp_path):
     """Of four, noise meets some; the baseline is the mean of those."""
     sections = {
@@ -409,6 +413,7 @@ def test_pictures_that_nothing_befell_are_counted(pictures, tmp_path):
     assert written["identical"] == base["identical"]
 
 
+@pytest.mark.slow
 def test_bands_train_from_arrays(tmp_path):
     rng = np.random.default_rng(0)
     for i in range(3):
@@ -426,6 +431,7 @@ def test_bands_train_from_arrays(tmp_path):
     assert load(tmp_path / "run").ranges == ((0.0, 4096.0),)
 
 
+@pytest.mark.slow
 def test_a_network_overfits_and_then_plays_the_game(pictures, tmp_path):
     config = make_config(
         merged(

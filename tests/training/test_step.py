@@ -55,7 +55,13 @@ EVERYWHERE = {
 }
 
 
-@pytest.mark.parametrize("name", EVERYWHERE)
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=pytest.mark.slow if name in ("lazy R1", "WGAN-GP") else [])
+        for name in EVERYWHERE
+    ],
+)
 def test_eight_devices_step_as_one(name):
     config = EVERYWHERE[name]
     one, one_metrics = run_steps(config, 1, steps=3)
@@ -68,6 +74,7 @@ def test_eight_devices_step_as_one(name):
     assert largest_difference(start.g.params, one.g.params) > 1e-4  # there was something to compare
 
 
+@pytest.mark.slow
 def test_parts_of_a_batch_step_as_the_whole():
     """Without batch statistics; the spectral norm's iterations differ, so D is held to less."""
     whole, whole_metrics = run_steps(toy_config(), 1)
@@ -104,9 +111,11 @@ def test_the_pixel_stage_leaves_the_discriminator_alone():
 @pytest.mark.parametrize(
     "kind",
     [
-        "vanilla",
         "relativistic",
-        *(pytest.param(kind, marks=pytest.mark.slow) for kind in ("lsgan", "hinge", "wgan")),
+        *(
+            pytest.param(kind, marks=pytest.mark.slow)
+            for kind in ("vanilla", "lsgan", "hinge", "wgan")
+        ),
     ],
 )
 def test_each_adversarial_loss_moves_both_players(kind):
@@ -173,6 +182,7 @@ def test_noise_becomes_pictures_alike_on_any_number_of_devices():
     assert not unmoved(start.g, one.g)
 
 
+@pytest.mark.slow
 def test_the_pairwise_distance_is_that_of_all_pairs():
     config = NOISE_TO_IMAGE
     batch = toy_batch(config)
@@ -207,6 +217,7 @@ def test_what_is_given_lies_in_the_stated_ranges():
     assert scaled == pytest.approx(plain, rel=1e-4)
 
 
+@pytest.mark.slow
 def test_a_chain_degrades_each_example_by_its_number():
     restore = {"name": "compact", "scale": 1, "num_features": 4, "num_convs": 1}
     tree = msgspec.to_builtins(toy_config(loss=PIXEL))
@@ -221,6 +232,7 @@ def test_a_chain_degrades_each_example_by_its_number():
     assert one["l1"] > 10 / 255
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["r1", "wgan_gp"])
 def test_each_penalty_moves_the_discriminator(kind):
     plain, _ = run_steps(toy_config(), 1)
@@ -232,6 +244,7 @@ def test_each_penalty_moves_the_discriminator(kind):
     assert largest_difference(plain.g.params, penalised.g.params) == 0.0
 
 
+@pytest.mark.slow
 def test_a_lazy_penalty_is_paid_in_full_every_other_step():
     loss = {**GAN, "penalty": {"kind": "r1", "weight": 3.0, "every": 2}}
     _, metrics = run_steps(toy_config(loss=loss), 1, steps=2)
@@ -286,6 +299,7 @@ def test_clipping_bounds_the_step():
     assert np.sqrt(sum(jax.tree.leaves(moved))) == pytest.approx(0.5, rel=1e-4)
 
 
+@pytest.mark.slow
 def test_the_levels_of_lr_are_those_of_the_files():
     """12 bits of 16, of which 8 would leave 16 levels; 8 bits; and what the config says."""
 
