@@ -51,7 +51,7 @@ class Found:
             raise ValueError(f"{name} is {shape}, wanted [out, in, height, width]")
         return shape
 
-    def count(self, path: str, start: int = 0) -> int:
+    def count(self, path: str, *, start: int = 0) -> int:
         """Return for how many successive numbers from `start` there is a layer at `path`."""
         numbers = itertools.count(start)
         return next(i for i in numbers if not self.holds(path.format(i))) - start
@@ -65,7 +65,7 @@ class Found:
 
 
 def _rrdbnet(found: Found) -> dict[str, Any]:
-    blocks, ups = found.count("block_{}/rdb1/conv1"), found.count("conv_up{}", 1)
+    blocks, ups = found.count("block_{}/rdb1/conv1"), found.count("conv_up{}", start=1)
     features, inputs = found.shape("conv_first")[:2]
     channels = found.shape("conv_last", ups=ups)[0]
     unshuffle = isqrt(inputs // channels)
@@ -88,7 +88,7 @@ def _rrdbnet(found: Found) -> dict[str, Any]:
 
 def _resnet(found: Found) -> dict[str, Any]:
     features, channels = found.shape("conv_first")[:2]
-    ups = range(1, 1 + found.count("upconv{}", 1))
+    ups = range(1, 1 + found.count("upconv{}", start=1))
     return {
         "scale": prod(isqrt(found.shape(f"upconv{i}")[0] // features) for i in ups),
         "channels": channels,
