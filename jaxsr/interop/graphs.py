@@ -37,7 +37,7 @@ def from_ncnn(graph: Graph) -> Weights:
     if graph.unknown:
         raise ValueError(
             f"got layers of the types {', '.join(graph.unknown)[:200]}, wanted those of an RRDBNet"
-            " or a SRVGGNetCompact, which alone are read from ncnn's files"
+            " or an SRVGGNetCompact, which alone are read from ncnn's files"
         )
     numbers: dict[Any, int] = {}
     nodes = trace(graph, numbers)
@@ -61,7 +61,7 @@ def to_ncnn(weights: Weights, *, dtype: str = "float32") -> Graph:
     """
     if type(weights.arch) not in BUILDERS:
         raise ValueError(
-            f"got a {type(weights.arch).__name__}, wanted an RRDBNet or a SRVGGNetCompact, which"
+            f"got a {type(weights.arch).__name__}, wanted an RRDBNet or an SRVGGNetCompact, which"
             " alone are written for ncnn: choose another kind of file"
         )
     if weights.ranges:
@@ -262,7 +262,7 @@ def _theirs(layer: Layer, flat: Mapping[str, Any], dtype: str) -> dict[str, np.n
     if "weight" in arrays:
         side, _, ins, out = arrays["weight"].shape
         steps: Any = layer.params.get(3, 1)
-        # Input channel c m^2 + m i + j is at row i and column j of each m x m pixels.
+        # Input channel (c m + i) m + j is at row i and column j of m x m pixels, m the steps.
         kernel = arrays["weight"].reshape(side, side, -1, steps, steps, out)
         kernel = kernel.transpose(5, 2, 0, 3, 1, 4)
         kernel = kernel.reshape(out, ins // steps**2, side * steps, side * steps)

@@ -18,10 +18,13 @@ _DEFAULTS = {
 _FOLLOWED = {11: 1, 12: 2, 13: 3, 14: 4, 15: 4, 16: 14}
 _HINTS = (30, 31)  # shapes and precision, which any layer may have
 
-# What gives what it gets, most of it because the factor is 1.
+# Parameters that are no whole numbers; of others ncnn would take the bits of a float.
+_FLOATS = {"Convolution": (18,), "ReLU": (0,), "BinaryOp": (2,), "Interp": (1, 2)}
+
+# What gives what it gets, the latter three because the factor is 1.
 _NOTHING = (
-    *(("Split", {}), ("Noop", {}), ("Scale", {0: 1})),
-    *(("Interp", {0: 1}), ("PixelShuffle", {}), ("Reorg", {})),
+    *(("Split", {}), ("Noop", {})),
+    *(("Scale", {0: 1}), ("Interp", {0: 1}), ("PixelShuffle", {})),
 )
 
 
@@ -39,7 +42,7 @@ class Node(NamedTuple):
     layer: Layer
 
     def told(self, names: Mapping[int, str]) -> str:
-        """Say shortly what it does, and upon what, whose names are given by their numbers."""
+        """Say briefly what it does, and upon what, whose names are given by their numbers."""
         settings = "".join(f" {key}={value}" for key, value in self.settings.items())
         inputs = ", ".join(names[number] for number in self.inputs) or "nothing"
         return f"{self.op}{settings} of {inputs}"[:200]
@@ -50,7 +53,8 @@ def trace(graph: Graph, numbers: dict[Any, int]) -> list[Node]:
 
     Left out are names of blobs, layers that do nothing, the order of addends, and which of equal
     ways ncnn is told in: activations within convolutions, coefficients of sums, unshuffling as the
-    steps of a convolution. Raises ValueError for blobs that come from no layer before or from two.
+    steps of a convolution. Raises ValueError for blobs that come from no layer before or from two,
+    and where another layer than a Split gives more than one.
     """
     tracer = _Tracer(numbers)
     for layer in graph.layers:
@@ -70,6 +74,8 @@ class _Tracer:
         for blob in layer.inputs:
             if blob not in self._blobs:
                 raise ValueError(f"{what} takes a blob that none before it gives: {blob[:100]!r}")
+        if len(layer.outputs) != 1 and layer.type != "Split":
+            raise ValueError(f"{what} gives {len(layer.outputs)} blobs, as only a Split may")
         value = self._read(layer, tuple(self._blobs[blob] for blob in layer.inputs))
         for blob in layer.outputs:
             if blob in self._blobs:
@@ -142,12 +148,14 @@ def _convolution(settings: Settings) -> list[tuple[str, Settings]]:
 
 
 def _settings(layer: Layer) -> Settings:
-    rounded = {key: _rounded(value) for key, value in layer.params.items() if key not in _HINTS}
-    return {
-        key: value
-        for key, value in sorted(rounded.items())
-        if value not in ((), _default(layer, key))
-    }
+    settings = {}
+    for key, value in sorted(layer.params.items()):
+        value = _rounded(value)
+        if isinstance(value, float) and key not in _FLOATS.get(layer.type, ()):
+            value = (value,)  # which fits nothing
+        if key not in _HINTS and value not in ((), _default(layer, key)):
+            settings[key] = value
+    return settings
 
 
 def _default(layer: Layer, key: int) -> Value:

@@ -81,7 +81,7 @@ def test_files_that_ncnn_ran_are_written_again(tmp_path, name):
     "arch",
     [
         RRDBNet(8, channels=1, **SMALL),
-        RRDBNet(2, unshuffle=4, plus=True, num_features=3, num_blocks=2, growth=3),
+        RRDBNet(2, unshuffle=4, plus=True, num_features=2, num_blocks=5, growth=1),
         RRDBNet(1, unshuffle=2, **SMALL),
         SRVGGNetCompact(8, activation="lrelu", **TINY),
         SRVGGNetCompact(2, num_features=3, num_convs=1),
@@ -135,16 +135,20 @@ def edited(graph, index, **changes) -> Graph:
 
 def other(value):
     if isinstance(value, tuple):
-        return (value[0] * 1.5, *value[1:])
-    return value + 1 if isinstance(value, int) else value * 1.5
+        return (value[0] + 0.5, *value[1:])
+    return value + 1 if isinstance(value, int) else value + 0.5
 
 
-@pytest.mark.parametrize("name", ["rrdbnet_x2", "rrdbnet_x1_plus", "compact_x4", "compact_x2"])
-def test_every_change_of_a_parameter_is_refused(name):
-    graph = to_ncnn(random_weights(NETWORKS[name][0]))
+@pytest.mark.parametrize(
+    "name", ["rrdbnet_x2", "rrdbnet_x1_plus", "compact_x4", "compact_x2", *SPELLED_OUT]
+)
+def test_every_change_of_a_parameter_is_refused(tmp_path, name):
+    graph = read_ncnn(golden(tmp_path, name))
     for i, layer in enumerate(graph.layers):
         for key, value in layer.params.items():
             refusal(edited(graph, i, params={**layer.params, key: other(value)}))
+            if isinstance(value, int):  # for ncnn takes the bits of a float, and pads with 0
+                refusal(edited(graph, i, params={**layer.params, key: float(value)}))
         if layer.type != "Input":  # what those say is the size of a picture
             refusal(edited(graph, i, params={**layer.params, 19: 1}))
 
@@ -176,6 +180,26 @@ def test_graphs_without_a_layer_are_refused(name):
 
 def compact() -> Graph:
     return to_ncnn(random_weights(NETWORKS["compact_x2"][0]))
+
+
+def test_hints_and_enlarging_by_1_do_not_matter():
+    weights = random_weights(SRVGGNetCompact(1, activation="lrelu", **TINY))
+    layers = []
+    for layer in to_ncnn(weights).layers:
+        params = {**layer.params, 30: (3, 8, 8, 3), 31: 16}
+        nothing = layer.type in ("Interp", "PixelShuffle")
+        layers.append(
+            replace(layer, type="Noop", params={}) if nothing else replace(layer, params=params)
+        )
+    require_equal(from_ncnn(Graph(tuple(layers))), weights)
+
+
+@pytest.mark.parametrize("name", ["rrdbnet_x2", SPELLED_OUT[0]])
+def test_other_digits_of_the_same_number_do_not_matter(tmp_path, name):
+    graph = read_ncnn(golden(tmp_path, name))
+    text = (tmp_path / "net.param").read_text()
+    (tmp_path / "net.param").write_text(text.replace("2.000000e-01", "0.200000003"))
+    require_equal(from_ncnn(read_ncnn(tmp_path / "net.param")), from_ncnn(graph))
 
 
 def test_layers_that_follow_the_network_are_named():
@@ -217,7 +241,28 @@ def test_unknown_layers_are_refused_by_type():
 
 def test_a_second_picture_is_refused():
     text = refusal(Graph((Layer("Input", "first", (), ("a",), {}), *compact().layers)))
-    assert "its layer 'data' (Input) computes Input of nothing" in text or "'first'" in text
+    assert (
+        "its layer 'data' (Input) computes Input of nothing, where the network has nothing" in text
+    )
+
+
+def test_a_second_layer_with_weights_is_refused():
+    layers = compact().layers
+    first = layers[2]
+    twin = replace(first, name="twin", outputs=("twin",))
+    text = refusal(Graph((*layers[:3], twin, *layers[3:])))
+    assert f"its layer 'twin' (Convolution) computes {first.type} 0=5" in text
+
+
+def test_errors_are_short():
+    long = "x" * 10_000
+    graphs = [
+        Graph((*compact().layers, Layer("Eltwise", long, ("output",), ("y",), {1: (1.0,) * 999}))),
+        edited(compact(), 2, name=long, inputs=(long,)),
+        edited(compact(), 2, type=long),
+    ]
+    for graph in graphs:
+        assert len(refusal(graph)) < 800
 
 
 def test_broken_wiring_is_refused():
@@ -226,6 +271,8 @@ def test_broken_wiring_is_refused():
     assert text == (
         "the layer 'conv_first' (Convolution) takes a blob that none before it gives: 'nowhere'"
     )
+    text = refusal(edited(graph, 1, type="Noop"))
+    assert text == "the layer 'splitncnn_data' (Noop) gives 2 blobs, as only a Split may"
     text = refusal(edited(graph, 2, outputs=("data",)))
     assert (
         text == "the layer 'conv_first' (Convolution) gives a blob that one before it gives: 'data'"
@@ -245,7 +292,7 @@ def test_what_is_no_network_is_refused():
 
 def test_only_what_ncnn_can_state_is_written():
     weights = random_weights(SRVGGNetCompact(2, **TINY))
-    with pytest.raises(ValueError, match="got a EDSR, wanted an RRDBNet or a SRVGGNetCompact"):
+    with pytest.raises(ValueError, match="got a EDSR, wanted an RRDBNet or an SRVGGNetCompact"):
         to_ncnn(random_weights(EDSR(2, num_blocks=1, num_features=2)))
     with pytest.raises(ValueError, match=r"ranges \(\(0.0, 2.0\),.*no file of ncnn can state"):
         to_ncnn(weights.replace(ranges=((0.0, 2.0),) * 3))
