@@ -84,7 +84,7 @@ def test_options_are_given_by_name(name):
 
 
 def test_what_stands_at_the_top():
-    functions = {"load", "sample", "upscale", "upscale_tiled"}
+    functions = {"load", "load_exported", "sample", "upscale", "upscale_tiled"}
     assert set(jaxsr.__all__) == {"Weights", "__version__"} | functions
     for function in (jaxsr.upscale, jaxsr.upscale_tiled):
         assert list(inspect.signature(function).parameters)[:2] == ["weights", "image"]

@@ -107,7 +107,8 @@ def convolution(layer, output):
         parts = [weight[:, :, i::steps, j::steps] for i in range(steps) for j in range(steps)]
         weight = np.ascontiguousarray(np.stack(parts, 2).reshape(out, ins * steps**2, 3, 3))
     side, pad = weight.shape[-1], weight.shape[-1] // 2
-    every = {1: side, 11: side, 2: 1, 12: 1, 3: 1, 13: 1, 4: pad, 14: pad, 15: pad, 16: pad}
+    every = {1: side, 11: side, 2: 1, 12: 1, 3: 1, 13: 1, 18: 0.0}
+    every |= {4: pad, 14: pad, 15: pad, 16: pad}
     weights = {**layer.weights, "weight": weight}
     between = f"{output}_linear" if activation else output
     conv = Layer("Convolution", "conv", inputs, (between,), {**params, **every}, weights)
