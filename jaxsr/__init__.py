@@ -7,16 +7,26 @@ if TYPE_CHECKING:
     from jaxsr.inference.sample import sample
     from jaxsr.inference.tiled import upscale_tiled
     from jaxsr.inference.upscale import upscale
+    from jaxsr.interop.export import load_exported
     from jaxsr.interop.load import load
     from jaxsr.networks.weights import Weights
 
 __version__ = "0.1.0"
 
-__all__ = ["Weights", "__version__", "load", "sample", "upscale", "upscale_tiled"]
+__all__ = [
+    "Weights",
+    "__version__",
+    "load",
+    "load_exported",
+    "sample",
+    "upscale",
+    "upscale_tiled",
+]
 
 _HOMES = {
     "Weights": "jaxsr.networks.weights",
     "load": "jaxsr.interop.load",
+    "load_exported": "jaxsr.interop.export",
     "sample": "jaxsr.inference.sample",
     "upscale": "jaxsr.inference.upscale",
     "upscale_tiled": "jaxsr.inference.tiled",

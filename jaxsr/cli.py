@@ -10,6 +10,7 @@ import typer
 
 from jaxsr.commands.console import out
 from jaxsr.commands.evaluate import evaluate
+from jaxsr.commands.export import export
 from jaxsr.commands.fetch import fetch
 from jaxsr.commands.show import explain, sample
 from jaxsr.commands.train import train
@@ -17,7 +18,7 @@ from jaxsr.commands.upscale import upscale
 from jaxsr.commands.weights import convert, info
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
-for command in (train, upscale, sample, explain, evaluate, info, convert, fetch):
+for command in (train, upscale, sample, explain, evaluate, info, convert, export, fetch):
     app.command()(command)
 
 
