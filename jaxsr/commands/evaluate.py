@@ -1,27 +1,39 @@
 """`jaxsr evaluate`: networks and methods side by side on a test set."""
 
+import contextlib
 import json
 import math
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
 import msgspec
 import rich.progress
 import typer
+from rich.console import Console
 from rich.table import Table
 
-from jaxsr.commands.console import out, plain_errors
+from jaxsr.commands.console import FAILED, complain, err, out, plain_errors
+
+WIDE = 120  # characters: figures that are cut off are none
 
 
 def evaluate(
     data: Annotated[
-        list[str], typer.Option("--data", help="HR pictures: folder, file, glob or package:...")
-    ],
+        list[str] | None,
+        typer.Option("--data", help="HR pictures: folder, file, glob or package:..."),
+    ] = None,
+    pairs: Annotated[
+        tuple[str, str] | None,
+        typer.Option(metavar="LR_DIR HR_DIR", help="Instead, LR pictures and HR ones, by name."),
+    ] = None,
+    no_reference: Annotated[
+        str | None,
+        typer.Option(metavar="DIR", help="Instead, pictures without an original; NIQE alone."),
+    ] = None,
     weights: Annotated[
         list[Path] | None,
-        typer.Option(
-            "-w", "--weights", help="Files or run directories to measure; may be repeated."
-        ),
+        typer.Option("-w", "--weights", help="What jaxsr upscale takes; may be repeated."),
     ] = None,
     scale: Annotated[int | None, typer.Option(min=2, help="Needed without --weights.")] = None,
     ranges: Annotated[
@@ -31,54 +43,180 @@ def evaluate(
             help="What becomes 0 and 1 in each band or all, without --weights, which say it.",
         ),
     ] = None,
+    metric: Annotated[
+        list[str] | None,
+        typer.Option(help="Measure this too: ms_ssim_y, ms_ssim_rgb or niqe; may be repeated."),
+    ] = None,
+    lpips: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="FILE[,FILE]",
+            help="Measure LPIPS by these weights: network and heads, as in alexnet,lpips-alex.",
+        ),
+    ] = None,
+    dists: Annotated[
+        str | None,
+        typer.Option(metavar="FILE[,FILE]", help="Measure DISTS by these: VGG16, alpha and beta."),
+    ] = None,
     dictionary: Annotated[
         list[str] | None,
         typer.Option(
             help="Add a row: dictionaries learnt from these pictures; slow, needs the extra sparse."
         ),
     ] = None,
-    json_: Annotated[
+    report: Annotated[
         Path | None,
-        typer.Option("--json", help="Write all figures, those of each picture too, to this file."),
+        typer.Option(help="Write metrics.json, metrics.csv and a page to look at to this folder."),
+    ] = None,
+    save: Annotated[
+        Path | None, typer.Option(help="Write what each method makes to folders in this one.")
+    ] = None,
+    json_: Annotated[
+        str | None,
+        typer.Option("--json", metavar="FILE", help="Write all figures to this file; - prints."),
+    ] = None,
+    require: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="METRIC>=NUMBER",
+            help="Fail unless this, or <=, holds of the mean of each network; may be repeated.",
+        ),
     ] = None,
 ) -> None:
-    """PSNR and SSIM of networks beside nearest, bilinear, bicubic, Lanczos and Wiener.
+    """Measure networks beside nearest, bilinear, bicubic, Lanczos and Wiener.
 
     Networks of scale 1 restore what they were trained to restore, beside the degraded picture.
     """
     with plain_errors():
-        from jaxsr.evaluation.compare import common_input, compare, learn
-        from jaxsr.imaging.files import replacing
-        from jaxsr.interop.load import load, load_degradation
+        from jaxsr.evaluation.compare import compare, learn
+        from jaxsr.evaluation.requirements import parse, unmet
         from jaxsr.training.mesh import make_mesh
 
-        paths = {_label(path, weights or []): path for path in weights or []}
-        networks = {name: load(path) for name, path in paths.items()}
-        trained = {name: load_degradation(path) for name, path in paths.items()}
-        degradation, channels, units = common_input(
-            networks, trained, scale, sources=data, ranges=_ranges(ranges)
-        )
-        methods: dict[str, Any] = dict(networks)
+        wanted = [parse(text) for text in require or []]
+        task = _task(data, pairs, no_reference, weights or [], scale, ranges)
+        measures = _measures(task, metric or [], lpips or [], dists)
+        for name in (each.metric for each in wanted):
+            if name not in measures.names:
+                known = ", ".join(measures.names)
+                raise ValueError(f"--require {name}: it is not measured; measured are {known}")
+        methods: dict[str, Any] = dict(task.networks)
         if dictionary:
             methods["dictionary"] = learn(
-                dictionary, degradation=degradation, channels=channels, ranges=units
+                dictionary,
+                degradation=task.degradation,
+                channels=task.channels,
+                ranges=task.ranges,
             )
-        steps = compare(
-            methods,
-            data,
-            degradation=degradation,
-            channels=channels,
-            ranges=units,
-            mesh=make_mesh(),
-        )
-        with rich.progress.Progress(console=out, transient=True) as progress:
-            *_, report = progress.track(steps, description="evaluating")
-        out.print(_table(report))
-        out.print(report["definition"], style="dim")
-        if json_:
-            json_.parent.mkdir(parents=True, exist_ok=True)
-            with replacing(json_) as temporary:
-                temporary.write_text(json.dumps(report, indent=1, allow_nan=False))
+        shown = err if json_ == "-" else out
+        with _kept(task, report, save) as (seen, finish):
+            steps = compare(
+                methods,
+                task.examples,
+                dataset=task.dataset,
+                degradation=task.degradation,
+                measures=measures,
+                mesh=make_mesh(),
+                seen=seen,
+            )
+            figures = _followed(steps, shown)
+            finish(figures)
+        shown.print(_table(figures), width=max(shown.width, WIDE))
+        shown.print(figures["definition"], style="dim")
+        _write_json(figures, json_)
+        failures = unmet(wanted, figures, list(methods))
+    for failure in failures:
+        complain(failure)
+    if failures:
+        raise typer.Exit(FAILED)
+
+
+def _task(
+    data: list[str] | None,
+    pairs: tuple[str, str] | None,
+    unpaired: str | None,
+    weights: list[Path],
+    scale: int | None,
+    ranges: str | None,
+) -> Any:
+    from jaxsr.evaluation.task import make_task
+    from jaxsr.interop.load import load, load_degradation
+
+    paths = {_label(path, weights): path for path in weights}
+    return make_task(
+        data=data or (),
+        pairs=pairs,
+        unpaired=unpaired,
+        networks={name: load(path) for name, path in paths.items()},
+        trained={name: load_degradation(path) for name, path in paths.items()},
+        scale=scale,
+        ranges=_ranges(ranges),
+    )
+
+
+def _measures(task: Any, metrics: list[str], lpips: list[str], dists: str | None) -> Any:
+    """What is measured unasked, and what was asked for."""
+    from jaxsr.evaluation.measures import make_measures, usual
+    from jaxsr.interop.load import load_tensors
+
+    names = usual(task.channels, scale=task.degradation.scale)
+    if task.examples[0].hr is None:
+        names = [name for name in ("niqe", "consistency") if name in ("niqe", *names)]
+        if metrics or lpips or dists:
+            raise ValueError("--no-reference: NIQE alone needs no original; leave out the others")
+    return make_measures(
+        [*names, *metrics],
+        channels=task.channels,
+        lpips_states=[[load_tensors(path) for path in files.split(",")] for files in lpips],
+        dists_states=[load_tensors(path) for path in dists.split(",")] if dists else [],
+    )
+
+
+Seen = Callable[[str, Any, Any, Any], None]
+
+
+@contextlib.contextmanager
+def _kept(
+    task: Any, report: Path | None, save: Path | None
+) -> Iterator[tuple[Seen | None, Callable[[Any], None]]]:
+    """What is to be called with each picture made, if anything, and with the figures at the end."""
+    from jaxsr.evaluation.report import Page
+    from jaxsr.evaluation.saving import save_picture
+
+    if report and task.examples[0].hr is None:
+        raise ValueError("--report shows pictures beside their originals; give --data or --pairs")
+    known = set()
+    with contextlib.ExitStack() as stack:
+        page = stack.enter_context(Page(report)) if report else None
+
+        def seen(method, example, lr, sr):
+            if save:
+                save_picture(save, method, example, sr)
+            if page and example.name not in known:
+                known.add(example.name)
+                page.add_original(example.name, example.hr, lr)
+            if page:
+                page.add(method, example.name, sr)
+
+        yield seen if report or save else None, page.write if page else lambda _: None
+
+
+def _followed(steps: Iterator[dict[str, Any]], console: Console) -> dict[str, Any]:
+    """The last of the reports, their progress shown."""
+    with rich.progress.Progress(console=console, transient=True) as progress:
+        *_, figures = progress.track(steps, description="evaluating")
+    return figures
+
+
+def _write_json(figures: dict[str, Any], path: str | None) -> None:
+    from jaxsr.imaging.files import replacing
+
+    text = json.dumps(figures, indent=1, allow_nan=False)
+    if path == "-":
+        out.print(text)
+    elif path:
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        with replacing(path) as temporary:
+            temporary.write_text(text)
 
 
 def _ranges(text: str | None) -> tuple[tuple[float, float], ...]:
@@ -90,20 +228,28 @@ def _ranges(text: str | None) -> tuple[tuple[float, float], ...]:
 
 def _label(path: Path, among: list[Path]) -> str:
     """The name of a weight file or run, or its whole path where two would be alike."""
-    names = [p.resolve().name.removesuffix(".safetensors") for p in among]
+    names = [p.resolve().name if p.is_dir() else p.stem for p in among]
     name = names[among.index(path)]
     return name if names.count(name) == 1 else str(path)
 
 
 def _table(report: dict[str, Any]) -> Table:
+    """Means; the shift of colours is for the files."""
+    from jaxsr.evaluation.report import described
+
     names = next(iter(report["methods"].values()))["mean"]
-    columns = {name: ".3f" if name.startswith("psnr") else ".4f" for name in names}
+    columns = {name: described(name) for name in names if not name.startswith("shift")}
     table = Table(title=f"{report['dataset']}, x{report['scale']}, mean")
     table.add_column("method")
     for name in (*columns, "seconds"):
         table.add_column(name, justify="right")
     for name, result in report["methods"].items():
-        means = (math.inf if result["mean"][m] is None else result["mean"][m] for m in columns)
-        figures = map(format, means, columns.values())
+        figures = [_figure(result, m, facts["decimals"]) for m, facts in columns.items()]
         table.add_row(name, *figures, format(result["seconds"], ".1f"))
     return table
+
+
+def _figure(result: dict[str, Any], metric: str, decimals: int) -> str:
+    mean = result["mean"][metric]
+    infinite = metric.startswith("psnr") and mean is None
+    return format(math.inf if infinite else math.nan if mean is None else mean, f".{decimals}f")

@@ -3,12 +3,14 @@
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
 from jax.sharding import Mesh
 
 from jaxsr.evaluation.evaluate import Example, Method, classical_methods, evaluate, read_set
+from jaxsr.evaluation.measures import Measures
 from jaxsr.imaging import dictionary, files
 from jaxsr.imaging.bands import Ranges, check_ranges
 from jaxsr.imaging.color import to_float
@@ -31,11 +33,13 @@ def common_input(
     *,
     sources: Sequence[str],
     ranges: Ranges = (),
+    makes_input: bool = True,
 ) -> tuple[Any, int, Ranges]:
     """The degradation, the channels and the ranges that all networks are measured with.
 
     Up-scalers get MATLAB's bicubic with the levels that they were trained on, where those were
-    stated; networks of scale 1 what they were `trained` to undo. `scale`, and the channels of the
+    stated; networks of scale 1 what they were `trained` to undo, unless the input is there and
+    nothing `makes_input`. `scale`, and the channels of the
     first picture of `sources`, stand where there is no network. ValueError where the networks, or
     `scale` or `ranges`, differ.
     """
@@ -53,7 +57,7 @@ def common_input(
     channels = _common("channels", known) if known else _channels(sources, ranges)
     check_ranges(ranges, channels)
     fields = {name: trained[name] for name in networks}
-    if common > 1:
+    if common > 1 or not makes_input:
         levels = {n: f["levels"] for n, f in fields.items() if f and "levels" in f}
         return Bicubic(common, _common("degrade.levels", levels, absent=None)), channels, ranges
     degradations = {name: _restored(name, each) for name, each in fields.items()}
@@ -98,31 +102,31 @@ def _common(what: str, values: Mapping[str, Any], **absent: Any) -> Any:
 
 def compare(
     networks: Mapping[str, Method | Learnt],
-    sources: Sequence[str],
+    examples: Sequence[Example],
     *,
+    dataset: str,
     degradation: Any,
-    channels: int = 3,
-    ranges: Ranges = (),
+    measures: Measures,
     mesh: Mesh | None = None,
+    seen: Callable[[str, Example, np.ndarray, np.ndarray], None] | None = None,
 ) -> Iterator[dict[str, Any]]:
     """Measure the classical methods, then each of `networks`; yields the report as it grows.
 
     A report is `{"dataset", "scale", "definition", "methods": {name: result of evaluate}}`, each
     result with the `seconds` it took, compilation too, and of `Learnt` the learning, which also
     stands alone as `learning_seconds`. What is infinite is None, since JSON has no word for it.
+    `seen` is called with the method's name, the example, its LR and its SR.
     """
-    scale = degradation.scale
-    rows = classical_methods(scale)
+    rows = classical_methods(degradation.scale)
     for name in networks:
         if name in rows:
             raise ValueError(
                 f"weights: {name} is the name of a classical method; rename the file or the folder"
             )
-    examples = read_set(find_pictures(sources), scale=scale, channels=channels, ranges=ranges)
     report: dict[str, Any] = {
-        "dataset": " ".join(sources),
-        "scale": scale,
-        "definition": definition(degradation, examples),
+        "dataset": dataset,
+        "scale": degradation.scale,
+        "definition": definition(degradation, examples, measures),
         "methods": {},
     }
     for name, method in ({row: row for row in rows} | dict(networks)).items():
@@ -130,7 +134,14 @@ def compare(
         if isinstance(method, Learnt):
             start, learning = start - method.seconds, {"learning_seconds": method.seconds}
             method = method.enlarge
-        result = evaluate(method, examples, degradation=degradation, mesh=mesh)
+        result = evaluate(
+            method,
+            examples,
+            degradation=degradation,
+            measures=measures,
+            mesh=mesh,
+            seen=None if seen is None else partial(seen, name),
+        )
         seconds = {"seconds": time.monotonic() - start}
         report["methods"][name] = _finite(result) | seconds | learning
         yield report
@@ -147,7 +158,7 @@ def learn(sources: Sequence[str], *, degradation: Any, channels: int, ranges: Ra
     examples = read_set(
         find_pictures(sources), scale=degradation.scale, channels=channels, ranges=ranges
     )
-    pictures = [to_float(example.hr) for example in examples]
+    pictures = [to_float(example.like) for example in examples]
     learnt = dictionary.fit(pictures, scale=degradation.scale)
     return Learnt(learnt.enlarge, time.monotonic() - start)
 
@@ -158,26 +169,50 @@ def _finite(tree: Any) -> Any:
     return tree if math.isfinite(tree) else None
 
 
-def definition(spec: Any, examples: Sequence[Example]) -> str:
+def definition(spec: Any, examples: Sequence[Example], measures: Measures) -> str:
     """What the figures mean, in a sentence that stands beside every table."""
-    channels = examples[0].hr.shape[-1]
-    lr = f"LR by MATLAB bicubic x1/{spec.scale}"
-    if not isinstance(spec, Bicubic):
-        lr = f"input degraded by {degradation_fields(spec)}, drawn from seed 0"
     crop = f"{spec.scale} pixels cropped from each border" if spec.scale > 1 else "nothing cropped"
-    over = (
-        "_y on Y of BT.601 (16-235, not rounded), _rgb on RGB"
-        if channels in (1, 3)
-        else (f"over {channels} bands, 0 to 1 in their ranges")
-    )
-    window = "SSIM with an 11x11 Gaussian window of sigma 1.5, valid part"
-    means = "mean PSNR over the pictures that are not identical"
-    return f"{lr}; {_rounding(spec, examples)}; {crop}; {over}; {window}; {means}"
+    parts = [_input(spec, examples), _rounding(spec, examples), crop]
+    parts += [text for start, text in _MEANINGS.items() if _any_starts(measures.names, start)]
+    bands = examples[0].like.shape[-1]
+    if bands not in (1, 3):
+        parts.append(f"over {bands} bands, 0 to 1 in their ranges")
+    return "; ".join(parts)
+
+
+# What metrics mean, by how their names begin or end.
+_MEANINGS = {
+    "_y": "_y on Y of BT.601 (16-235, not rounded)",
+    "_rgb": "_rgb on RGB",
+    "psnr": "mean PSNR over the pictures that are not identical",
+    "ssim": "SSIM with an 11x11 Gaussian window of sigma 1.5, valid part",
+    "ms_ssim": "MS-SSIM over five scales as pytorch_msssim has it",
+    "lpips": "LPIPS 0.1 on RGB",
+    "dists": "DISTS on RGB, not resized",
+    "niqe": "NIQE as BasicSR has it, on Y of SR",
+    "shift": "shift the mean of SR - HR in levels of 8 bits",
+    "consistency": "consistency the RMSE of LR and SR reduced by MATLAB bicubic, in levels",
+}
+
+
+def _any_starts(names: Sequence[str], part: str) -> bool:
+    return any(name.endswith(part) if part[0] == "_" else name.startswith(part) for name in names)
+
+
+def _input(spec: Any, examples: Sequence[Example]) -> str:
+    if examples[0].hr is None:
+        return "pictures without an original"
+    if examples[0].lr is not None:
+        return "LR of pairs"
+    if isinstance(spec, Bicubic):
+        return f"LR by MATLAB bicubic x1/{spec.scale}"
+    return f"input degraded by {degradation_fields(spec)}, drawn from seed 0"
 
 
 def _rounding(spec: Any, examples: Sequence[Example]) -> str:
-    eight = sum(example.hr.dtype == np.uint8 for example in examples)
-    sr = "nothing" if not eight else "both" if spec.levels is None else "SR"
+    eight = sum(example.like.dtype == np.uint8 for example in examples)
+    made = examples[0].lr is None
+    sr = "nothing" if not eight else "LR and SR" if made and spec.levels is None else "SR"
     some = f" of the {eight} pictures that have them" if 0 < eight < len(examples) else ""
     rounded = f"{sr} rounded" + (f" to 8 bits{some}" if eight else "")
-    return rounded if spec.levels is None else f"{rounded}, LR to {spec.levels} levels"
+    return f"{rounded}, LR to {spec.levels} levels" if made and spec.levels is not None else rounded

@@ -1,4 +1,4 @@
-"""Pictures against pictures: PSNR and SSIM of one method over a test set."""
+"""Pictures against pictures: the metrics of one method over a test set."""
 
 import functools
 import math
@@ -13,10 +13,12 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
-from jaxsr.imaging import classical, files, metrics
+from jaxsr.evaluation.measures import Measures, measure, usual
+from jaxsr.imaging import classical, files
 from jaxsr.imaging.bands import Ranges, to_unit
 from jaxsr.imaging.color import fit_channels, from_float, to_float
 from jaxsr.imaging.degrade import degrade, is_eight_bit, with_levels
+from jaxsr.imaging.find import Sources, find, pair
 from jaxsr.inference.upscale import apply
 from jaxsr.networks.weights import Weights
 
@@ -30,22 +32,26 @@ class Example(NamedTuple):
     """A picture of a test set, of a name of its own: [H, W, C], sides multiples of the scale.
 
     What `degrade.is_eight_bit` is uint8; all else is float32, 0 to 1 in its ranges or those of its
-    integers, and neither its LR nor its SR is rounded.
+    integers, and neither its LR nor its SR is rounded. `lr` is the LR picture of a pair, of the
+    same kind; without one LR is made. `hr` is None where there is no original, but an `lr`.
     """
 
     number: int
     name: str
-    hr: np.ndarray
+    hr: np.ndarray | None
+    lr: np.ndarray | None = None
+
+    @property
+    def like(self) -> np.ndarray:
+        """What its SR is like but for the size."""
+        picture = self.lr if self.hr is None else self.hr
+        assert picture is not None
+        return picture
 
 
 def classical_methods(scale: int) -> tuple[str, ...]:
     """The rows that need no weights."""
     return (DEGRADED,) if scale == 1 else tuple(classical.CLASSICAL)
-
-
-def metric_names(channels: int) -> tuple[str, ...]:
-    """What is measured: on Y and RGB, or, of pictures that have neither, over all bands."""
-    return ("psnr_y", "ssim_y", "psnr_rgb", "ssim_rgb") if channels in (1, 3) else ("psnr", "ssim")
 
 
 def read_set(
@@ -80,16 +86,62 @@ def _read(path: Path, scale: int, channels: int, ranges: Ranges) -> np.ndarray:
         raise ValueError(f"{path}: {error}") from error
 
 
+def read_pairs(
+    source: Sources, lr: Sources, *, scale: int, channels: int = 3, ranges: Ranges = ()
+) -> list[Example]:
+    """Read HR pictures and the LR ones of their names, as `read_set` does.
+
+    Raises ValueError also where a picture of either has no other, and where the LR one is not
+    exactly 1 / `scale` of it.
+    """
+    found = find(source)
+    partners, lonely = pair(found, source, lr, scale=scale)
+    alone = [item.path for item, path in zip(found, partners, strict=True) if path is None]
+    for path in [*alone, *lonely][:1]:
+        raise ValueError(
+            f"{path}: no picture of the other folder has its name, and {len(alone) + len(lonely)}"
+            " of both are alone; rename or remove them"
+        )
+    examples = []
+    for example, path in zip(
+        read_set([f.path for f in found], scale=1, channels=channels, ranges=ranges),
+        partners,
+        strict=True,
+    ):
+        assert path is not None and example.hr is not None
+        small = _read(path, 1, channels, ranges)
+        if (small.shape[0] * scale, small.shape[1] * scale) != example.hr.shape[:2]:
+            raise ValueError(
+                f"{path}: got {small.shape[:2]} pixels beside {example.hr.shape[:2]} of"
+                f" {example.name}, wanted 1/{scale} of them"
+            )
+        examples.append(example._replace(lr=small))
+    return examples
+
+
+def read_inputs(paths: Sequence[Path], *, channels: int = 3, ranges: Ranges = ()) -> list[Example]:
+    """Read pictures that have no original, as `read_set` does."""
+    examples = read_set(paths, scale=1, channels=channels, ranges=ranges)
+    return [example._replace(hr=None, lr=example.hr) for example in examples]
+
+
 def evaluate(
-    method: Method, examples: Sequence[Example], *, degradation: Any, mesh: Mesh | None = None
+    method: Method,
+    examples: Sequence[Example],
+    *,
+    degradation: Any,
+    measures: Measures | None = None,
+    mesh: Mesh | None = None,
+    seen: Callable[[Example, np.ndarray, np.ndarray], None] | None = None,
 ) -> dict[str, Any]:
-    """PSNR and SSIM of one method: `{"mean": {metric: value}, "identical": n, "images": {name: {
-    metric: value}}}`.
+    """Measure one method: `{"mean": {metric: value}, "identical": n, "images": {name: {metric:
+    value}}}`.
 
     The input is made by `degradation`, a spec of `jaxsr.imaging.degrade`, for each example from a
-    key of its own. Pictures of one shape go to the devices of the mesh together, one each. An
-    infinite PSNR stays infinite under `images`; `identical` counts the pictures that have one, and
-    the mean is over the others, where there are any.
+    key of its own, where the example does not bring it. `measures` are the usual ones where None.
+    Pictures of one shape go to the devices of the mesh together, one each. An infinite PSNR stays
+    infinite under `images`; `identical` counts the pictures that have one, and the mean is over the
+    others, where there are any. `seen` is called with each example, its LR and its SR [H, W, C].
     """
     scale = degradation.scale
     if isinstance(method, Weights) and method.arch.scale != scale:
@@ -98,16 +150,20 @@ def evaluate(
         )
     if not isinstance(method, Weights | str):
         mesh = None  # the host works on one picture after the other
-    score = _score(mesh, degradation)
+    measures = measures or Measures(usual(examples[0].like.shape[-1], scale=scale))
+    score = _score(mesh, degradation, measures.names, seen is not None)
     images: dict[str, dict[str, float]] = {}
-    names = metric_names(examples[0].hr.shape[-1])
     for batch in _batches(examples, mesh.size if mesh else 1):
-        numbers, hr = _place(mesh, batch)
-        values = jax.device_get(score(method, numbers, hr))
+        try:
+            values, shown = jax.device_get(score(method, measures.params, *_place(mesh, batch)))
+        except ValueError as error:
+            raise ValueError(f"{batch[0].name}: {error}") from error
         for i, example in enumerate(batch):
-            images[example.name] = {name: float(values[name][i]) for name in names}
+            images[example.name] = {name: float(values[name][i]) for name in measures.names}
+            if seen is not None:
+                seen(example, *(pictures[i] for pictures in shown))
     images = {example.name: images[example.name] for example in examples}
-    mean = {m: _mean([image[m] for image in images.values()]) for m in names}
+    mean = {m: _mean([image[m] for image in images.values()]) for m in measures.names}
     identical = sum(math.inf in image.values() for image in images.values())
     return {"mean": mean, "identical": identical, "images": images}
 
@@ -132,63 +188,67 @@ def super_resolve(method: Weights | str, lr: Any, scale: int) -> Any:
     return lr if method == DEGRADED else classical.enlarge(lr, scale, method=method)
 
 
-def _measure(sr: Any, hr: Any, scale: int) -> dict[str, jax.Array]:
-    """Each metric, [N], of float SR as it would be in a file like that of HR."""
-    sr = from_float(sr, hr.dtype)
-    crop = 0 if scale == 1 else scale
-    names = metric_names(hr.shape[-1])
-    if hr.shape[-1] == 1:
-        sr, hr = (jnp.repeat(x, 3, axis=-1) for x in (sr, hr))
-    sr, hr = to_float(sr), to_float(hr)
-    kinds = {"psnr": metrics.psnr, "ssim": metrics.ssim}
-    return {n: kinds[n[:4]](sr, hr, crop=crop, luma=n.endswith("_y")) for n in names}
-
-
 @functools.cache
-def _score(mesh: Mesh | None, degradation: Any):
-    """(method, numbers, hr) -> metrics [N] each, every device working on its own pictures."""
+def _score(mesh: Mesh | None, degradation: Any, names: tuple[str, ...], shown: bool):
+    """(method, params, numbers, hr, lr) -> metrics [N] each, and the LR and SR if `shown`.
+
+    Every device works on its own pictures.
+    """
     scale = degradation.scale
 
-    def score(method, numbers, hr):
-        lr = degraded(numbers, hr, degradation)
-        return _measure(super_resolve(method, lr, scale), hr, scale)
+    def lower(numbers, hr, lr):
+        return degraded(numbers, hr, degradation) if lr is None else jnp.asarray(to_float(lr))
+
+    def judge(sr, params, hr, lr, original):
+        # As it would be in a file like that of the original.
+        like = original if hr is None else hr
+        sr = from_float(sr, like.dtype)
+        floats = to_float(sr), None if hr is None else to_float(hr), lr
+        values = measure(params, *floats, names=names, crop=0 if scale == 1 else scale)
+        return values, (lr, sr) if shown else None
+
+    def score(method, params, numbers, hr, lr):
+        small = lower(numbers, hr, lr)
+        return judge(super_resolve(method, small, scale), params, hr, small, lr)
 
     out = NamedSharding(mesh, P()) if mesh else None
     by_name = jax.jit(score, static_argnums=0, out_shardings=out)
     by_weights = jax.jit(score, out_shardings=out)
-    lower = jax.jit(degraded, static_argnums=2, out_shardings=out)
-    measure = jax.jit(_measure, static_argnums=2, out_shardings=out)
+    lowered, judged = jax.jit(lower, out_shardings=out), jax.jit(judge, out_shardings=out)
 
-    def on_host(method, numbers, hr):
-        lr = np.asarray(lower(numbers, hr, degradation))
-        return measure(np.stack([method(picture) for picture in lr]), hr, scale)
+    def on_host(method, params, numbers, hr, lr):
+        small = np.asarray(lowered(numbers, hr, lr))
+        return judged(np.stack([method(picture) for picture in small]), params, hr, small, lr)
 
-    def by_kind(method, numbers, hr):
+    def by_kind(method, *arguments):
         kind = {Weights: by_weights, str: by_name}.get(type(method), on_host)
-        return kind(method, numbers, hr)
+        return kind(method, *arguments)
 
     return by_kind
 
 
 def _batches(examples: Sequence[Example], size: int) -> Iterator[list[Example]]:
-    by_shape: Mapping[tuple[int, ...], list[Example]] = defaultdict(list)
+    by_shape: Mapping[Any, list[Example]] = defaultdict(list)
     for example in examples:
-        by_shape[example.hr.shape].append(example)
+        shapes = [None if x is None else (x.shape, x.dtype) for x in (example.hr, example.lr)]
+        by_shape[tuple(shapes)].append(example)
     for group in by_shape.values():
         for i in range(0, len(group), size):
             yield group[i : i + size]
 
 
-def _place(mesh: Mesh | None, batch: list[Example]) -> tuple[Any, Any]:
-    """Numbers and pictures as arrays over the mesh; the last is repeated to fill the devices."""
+def _place(mesh: Mesh | None, batch: list[Example]) -> tuple[Any, Any, Any]:
+    """Numbers, HR and LR as arrays over the mesh; the last is repeated to fill the devices."""
     filled = batch + [batch[-1]] * ((mesh.size if mesh else 1) - len(batch))
     numbers = np.array([example.number for example in filled], np.uint32)
-    stack = np.stack([example.hr for example in filled])
-    if mesh is None:
-        return numbers, stack
-    sharding = NamedSharding(mesh, P(mesh.axis_names[0]))
+    sharding = NamedSharding(mesh, P(mesh.axis_names[0])) if mesh else None
 
-    def placed(array):
+    def placed(pictures):
+        if pictures[0] is None:
+            return None
+        array = np.stack(pictures)
+        if sharding is None:
+            return array
         return jax.make_array_from_callback(array.shape, sharding, lambda index: array[index])
 
-    return placed(numbers), placed(stack)
+    return placed(numbers), placed([e.hr for e in filled]), placed([e.lr for e in filled])

@@ -47,6 +47,27 @@ def find(source: Sources) -> list[Found]:
     return found
 
 
+def pair(
+    found: Sequence[Found], source: Sources, lr: Sources, *, scale: int
+) -> tuple[list[Path | None], list[Path]]:
+    """Return the LR picture of each HR one `found` in `source`, and the LR ones that have none.
+
+    `lr` has as many sources, and a picture the same name in both, which may end in `x2`, `x3`, ...
+    as BasicSR's LR ones do.
+    """
+    if len(listed(source)) != len(listed(lr)):
+        raise ValueError(
+            f"{len(listed(source))} sources of HR pictures cannot be paired with "
+            f"{len(listed(lr))} of LR ones; give one for each, in the same order"
+        )
+    left = {(item.source, item.name): item.path for item in find(lr)}
+    keys = [(item.source, item.name) for item in found]
+    partners = [
+        left.pop(key, None) or left.pop((key[0], f"{key[1]}x{scale}"), None) for key in keys
+    ]
+    return partners, list(left.values())
+
+
 def other_files(source: Sources, *, recursive: bool = True) -> int:
     """Count the files in the folders of a source that `find` passes by, the hidden not."""
     folders = (Path(os.path.expanduser(one)) for one in listed(source))

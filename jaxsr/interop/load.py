@@ -60,6 +60,15 @@ def load_discriminator(path: str | Path) -> Weights:
         return to_discriminator(state)
 
 
+def load_tensors(path: str | Path) -> dict[str, np.ndarray]:
+    """The tensors of a `.safetensors` or `.pth` file, or of a name of `jaxsr fetch`."""
+    file = _file(path)
+    tensors = {name: x for name, x in _state(file).items() if isinstance(x, np.ndarray)}
+    if not tensors:
+        raise ValueError(f"{file} holds no tensors at its top; name another file")
+    return tensors
+
+
 def load_vgg(path: str | Path, layers: Collection[str]) -> VGGParams:
     """Read what `layers` need of a VGG16 or VGG19 in torchvision's names, as float32.
 

@@ -12,7 +12,7 @@ import msgspec
 import tomli_w
 from flax import linen as nn
 
-from jaxsr.evaluation.evaluate import metric_names
+from jaxsr.evaluation.measures import described, possible, usual
 from jaxsr.imaging.bands import check_ranges
 from jaxsr.imaging.degrade import Bicubic, degradation_fields, make_degradation
 from jaxsr.networks.discriminators import DISCRIMINATORS
@@ -94,7 +94,7 @@ def _resolve(config: Config) -> Config:
     """
     g, d, spec = generator(config), discriminator(config), degradation(config)
     _check(config, g, d)
-    best = config.eval.best or metric_names(g.channels)[0]
+    best = config.eval.best or usual(g.channels, scale=getattr(g, "scale", 1))[0]
     return msgspec.structs.replace(
         config,
         generator=arch_spec(g),
@@ -181,11 +181,26 @@ def _check_task(config: Config, g: Any) -> None:
         check_ranges(data.ranges, g.channels)
     except ValueError as error:
         raise ValueError(f"data.ranges: {error}") from error
-    known = metric_names(g.channels)
-    if config.eval.best not in (None, *known):
+    _check_metrics(config, g)
+
+
+def _check_metrics(config: Config, g: Any) -> None:
+    """Metrics that exist and are measured; the best of one that has no direction is none."""
+    asked, known = config.eval, possible(g.channels)
+    for name in asked.metrics:
+        if name not in known or name.startswith(("lpips", "dists")):
+            plain = [n for n in known if not n.startswith(("lpips", "dists"))]
+            raise ValueError(
+                f"eval.metrics: got {name}, wanted some of {', '.join(plain)} for {g.channels} "
+                "channels; LPIPS and DISTS are measured where eval.lpips and eval.dists name files"
+            )
+    measured = {*usual(g.channels, scale=getattr(g, "scale", 1)), *asked.metrics}
+    measured |= {n for n in known if n.startswith("lpips") and asked.lpips}
+    measured |= {"dists"} if asked.dists else set()
+    best = [name for name in known if name in measured and described(name)["better"] != "zero"]
+    if asked.best not in (None, *best):
         raise ValueError(
-            f"eval.best: got {config.eval.best}, wanted one of {', '.join(known)} for "
-            f"{g.channels} channels"
+            f"eval.best: got {asked.best}, wanted one of {', '.join(best)}, which are measured"
         )
 
 

@@ -12,6 +12,7 @@ import numpy as np
 from jax.experimental import multihost_utils
 from jax.sharding import Mesh
 
+from jaxsr.evaluation.measures import described
 from jaxsr.interop.load import load, load_discriminator, load_vgg
 from jaxsr.networks.discriminators import DISCRIMINATORS
 from jaxsr.networks.weights import Weights, arch_spec
@@ -234,7 +235,8 @@ class _Run:
         name, host = self.config.eval.best, jax.device_get(weights)
         # Not finite: broken weights or a copied input, and neither is a best.
         value = mean.get(name, math.nan) if name else math.nan
-        if math.isfinite(value) and value > self.best.get("value", -math.inf):
+        sign = -1 if name and described(name)["better"] == "low" else 1
+        if math.isfinite(value) and sign * value > sign * self.best.get("value", -sign * math.inf):
             self.best = {"metric": name, "value": value, "step": self.step}
             self.files["best"] = host
         grid = self.validation.grid(host, title=f"step {self.step}")

@@ -12,7 +12,7 @@ from jaxsr.imaging import files
 from jaxsr.imaging.bands import Ranges
 from jaxsr.imaging.color import fit_channels
 from jaxsr.imaging.files import Header
-from jaxsr.imaging.find import Found, Sources, find, listed
+from jaxsr.imaging.find import Sources, find, pair
 
 SHOWN = 3  # refusals that an error quotes
 
@@ -79,7 +79,12 @@ def scan(
     _check(crop, scale if lr else 1)
     found = find(source)
     paths = [str(item.path) for item in found]
-    partners, dropped = _pair(found, source, lr, scale) if lr else ([None] * len(found), [])
+    partners: list[str | None] = [None] * len(found)
+    dropped = []
+    if lr:
+        paired, lonely = pair(found, source, lr, scale=scale)
+        partners = [path and str(path) for path in paired]
+        dropped = [(str(path), "no HR picture has its name") for path in lonely]
     headers = _headers([*paths, *filter(None, partners)])
     dtype = _common_dtype([headers[path] for path in paths], channels, crop)
     kept = []
@@ -130,23 +135,6 @@ def _check(crop: int, scale: int) -> None:
             f"data.crop is {crop}, but must be a positive multiple of the scale {scale} of the "
             f"LR pictures"
         )
-
-
-def _pair(
-    found: list[Found], source: Sources, lr: Sources, scale: int
-) -> tuple[list[str | None], list[tuple[str, str]]]:
-    """Return the LR path of each HR picture, and the LR pictures that have no HR one."""
-    if len(listed(source)) != len(listed(lr)):
-        raise ValueError(
-            f"{len(listed(source))} sources of HR pictures cannot be paired with "
-            f"{len(listed(lr))} of LR ones; give one for each, in the same order"
-        )
-    left = {(item.source, item.name): str(item.path) for item in find(lr)}
-    keys = [(item.source, item.name) for item in found]
-    partners = [
-        left.pop(key, None) or left.pop((key[0], f"{key[1]}x{scale}"), None) for key in keys
-    ]
-    return partners, [(path, "no HR picture has its name") for path in left.values()]
 
 
 def _headers(paths: list[str]) -> dict[str, Header | str]:

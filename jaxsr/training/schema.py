@@ -121,8 +121,10 @@ class Eval(msgspec.Struct, frozen=True, kw_only=True):
     """Evaluation of the averaged weights on `data.val`; of noise to image, a grid alone."""
 
     every: Positive = 1000
-    # psnr and ssim where the pictures are neither grey nor RGB; absent: psnr_y, or psnr
-    best: Literal["psnr_y", "ssim_y", "psnr_rgb", "ssim_rgb", "psnr", "ssim"] | None = None
+    metrics: tuple[str, ...] = ()  # beside the usual ones: ms_ssim_y, ms_ssim_rgb, niqe
+    lpips: tuple[str, ...] = ()  # files of network and heads, as ["alexnet", "lpips-alex"]
+    dists: tuple[str, ...] = ()  # files of VGG16, alpha and beta
+    best: str | None = None  # the metric whose best weights are kept; absent: psnr_y, or psnr
     images: Count = 4  # pictures in the grid
     image_size: Positive = 256  # HR pixels of a side of its crops
 

@@ -8,9 +8,11 @@ import numpy as np
 from jax.sharding import Mesh
 
 from jaxsr.evaluation.evaluate import DEGRADED, degraded, evaluate, read_set, super_resolve
+from jaxsr.evaluation.measures import Measures, make_measures, usual
 from jaxsr.imaging.color import from_float
 from jaxsr.imaging.find import find_pictures
 from jaxsr.inference.sample import sample, tile
+from jaxsr.interop.load import load_tensors
 from jaxsr.networks.weights import Weights
 from jaxsr.training.config import degradation, generator
 from jaxsr.training.log import picture_grid
@@ -36,6 +38,7 @@ class Validation:
         self._degradation = degradation(config)
         # What stands beside the network, and has to be beaten.
         self._simple = DEGRADED if arch.scale == 1 else "bicubic"
+        self._measures = _measures(config) if data.val else None
         paths = find_pictures(data.val) if data.val else []
         self.examples = read_set(
             paths, scale=arch.scale, channels=arch.channels, ranges=data.ranges
@@ -52,7 +55,13 @@ class Validation:
         """Mean over the test set of each metric, and what is `identical`; {} without a set."""
         if not self.examples:
             return {}
-        result = evaluate(method, self.examples, degradation=self._degradation, mesh=self._mesh)
+        result = evaluate(
+            method,
+            self.examples,
+            degradation=self._degradation,
+            measures=self._measures,
+            mesh=self._mesh,
+        )
         return {**result["mean"], "identical": result["identical"]}
 
     def grid(self, weights: Weights, *, title: str) -> np.ndarray | None:
@@ -70,7 +79,7 @@ class Validation:
         scale, side = self._scale, self._config.eval.image_size
         side = max(side - side % scale, scale)
         shown = self.examples[: self._config.eval.images]
-        crops = [_centre(e.hr, side)[None] for e in shown]
+        crops = [_centre(e.like, side)[None] for e in shown]
         small = [
             _degraded(np.array([e.number], np.uint32), crop, self._degradation)
             for e, crop in zip(shown, crops, strict=True)
@@ -81,6 +90,22 @@ class Validation:
             "original": crops,
         }
         return picture_grid({name: [_shown(p[0]) for p in c] for name, c in columns.items()})
+
+
+def _measures(config: Config) -> Measures:
+    """What is measured unasked and what `[eval]` asks for; ValueError if `eval.best` is not."""
+    arch, asked = generator(config), config.eval
+    measures = make_measures(
+        [*usual(arch.channels, scale=arch.scale), *asked.metrics],
+        channels=arch.channels,
+        lpips_states=[[load_tensors(path) for path in asked.lpips]] if asked.lpips else [],
+        dists_states=[load_tensors(path) for path in asked.dists],
+    )
+    if asked.best not in measures.names:
+        raise ValueError(
+            f"eval.best: got {asked.best}, but measured are {', '.join(measures.names)}"
+        )
+    return measures
 
 
 def _centre(picture: np.ndarray, side: int) -> np.ndarray:

@@ -15,9 +15,9 @@ from jaxsr.evaluation.evaluate import (
     classical_methods,
     degraded,
     evaluate,
-    metric_names,
     read_set,
 )
+from jaxsr.evaluation.measures import PHOTOGRAPH, Measures, usual
 from jaxsr.imaging.degrade import Bicubic, degrade, make_degradation
 from jaxsr.imaging.find import find_pictures
 from jaxsr.imaging.resize import resize
@@ -25,7 +25,7 @@ from jaxsr.networks.generators import DCGANGenerator, SRVGGNetCompact
 from jaxsr.networks.weights import Weights
 from jaxsr.training.mesh import make_mesh
 
-METRICS = metric_names(3)
+METRICS = PHOTOGRAPH
 Y = np.array([65.481, 128.553, 24.966]) / 255
 
 
@@ -40,6 +40,14 @@ def paint(path, pixels):
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels).save(path)
     return path
+
+
+def compared(methods, sources, spec, *, channels=3, ranges=()):
+    """The reports as they grow, of the usual metrics."""
+    examples = read_set(find_pictures(sources), scale=spec.scale, channels=channels, ranges=ranges)
+    measures = Measures(usual(channels, scale=spec.scale))
+    dataset = " ".join(sources)
+    return compare(methods, examples, dataset=dataset, degradation=spec, measures=measures)
 
 
 def nearest_network(scale=2, channels=3, ranges=()) -> Weights:
@@ -164,8 +172,8 @@ def test_sixteen_bits_are_measured_unrounded(tmp_path):
     assert len(np.unique(lr)) == 100
     eight = degraded(np.zeros(1, np.uint32), examples[1].hr[None], Bicubic(2))[0]
     np.testing.assert_allclose(eight, rounded(resize(examples[1].hr / 255, (10, 10))), atol=1e-6)
-    words = definition(Bicubic(2), examples)
-    assert "; both rounded to 8 bits of the 1 pictures that have them;" in words
+    words = definition(Bicubic(2), examples, Measures(METRICS))
+    assert "; LR and SR rounded to 8 bits of the 1 pictures that have them;" in words
     network = nearest_network()
     mine, nearest = (
         evaluate(method, examples, degradation=Bicubic(2))["mean"]
@@ -183,7 +191,7 @@ def test_stated_levels_hold(folder, levels, words):
     wanted = resize(example.hr / 255, (12, 15))
     wanted = np.round(wanted.clip(0, 1) * levels) / levels if levels else wanted
     np.testing.assert_allclose(lr, wanted, atol=1e-6)
-    assert f"SR rounded to 8 bits, {words};" in definition(spec, [example])
+    assert f"SR rounded to 8 bits, {words};" in definition(spec, [example], Measures(METRICS))
 
 
 def test_floats_of_other_channels_are_colours_or_refused(tmp_path):
@@ -205,11 +213,11 @@ def test_files_of_one_name_are_told_apart(tmp_path):
 
 def test_a_report_is_as_the_readers_of_json_expect(folder):
     sources = [str(folder / "a.png"), str(folder / "c.png")]
-    steps = compare({"mine": nearest_network()}, sources, degradation=Bicubic(2))
+    steps = compared({"mine": nearest_network()}, sources, Bicubic(2))
     reports = [list(report["methods"]) for report in steps]
     names = ["nearest", "bilinear", "bicubic", "lanczos", "wiener", "mine"]
     assert reports == [names[: i + 1] for i in range(6)]
-    *_, report = compare({"mine": nearest_network()}, sources, degradation=Bicubic(2))
+    *_, report = compared({"mine": nearest_network()}, sources, Bicubic(2))
     report = json.loads(json.dumps(report, allow_nan=False))
     assert list(report) == ["dataset", "scale", "definition", "methods"]
     assert (report["dataset"], report["scale"]) == (" ".join(sources), 2)
@@ -220,7 +228,7 @@ def test_a_report_is_as_the_readers_of_json_expect(folder):
         assert result["identical"] == 0 and result["seconds"] > 0
         assert list(result["images"]) == ["a.png", "c.png"]
         for figures in (result["mean"], *result["images"].values()):
-            assert list(figures) == list(METRICS)
+            assert list(figures) == list(usual(3, scale=2))
     mean = {name: result["mean"]["psnr_y"] for name, result in report["methods"].items()}
     assert mean["nearest"] < mean["bicubic"] < mean["lanczos"]
     assert mean["mine"] == pytest.approx(mean["nearest"], abs=1e-4)
@@ -229,13 +237,15 @@ def test_a_report_is_as_the_readers_of_json_expect(folder):
 def test_an_infinite_psnr_is_null_in_the_report(tmp_path):
     paint(tmp_path / "flat.png", np.full((20, 20, 3), 100, np.uint8))
     paint(tmp_path / "noise.png", smooth(20, 20))
-    *_, report = compare({}, [str(tmp_path)], degradation=Bicubic(2))
+    *_, report = compared({}, [str(tmp_path)], Bicubic(2))
     result = json.loads(json.dumps(report, allow_nan=False))["methods"]["bicubic"]
     assert result["images"]["flat.png"] == {
         "psnr_y": None,
         "ssim_y": 1.0,
         "psnr_rgb": None,
         "ssim_rgb": 1.0,
+        **dict.fromkeys(("shift_r", "shift_g", "shift_b"), 0.0),
+        "consistency": pytest.approx(0, abs=1e-4),
     }
     noise = result["images"]["noise.png"]
     assert result["identical"] == 1 and 10 < noise["psnr_y"] == result["mean"]["psnr_y"]
@@ -305,7 +315,7 @@ def test_without_networks_the_first_picture_says_the_channels(folder, tmp_path):
         source = [str(tmp_path / f"{name}.npy")]
         assert common_input({}, {}, 2, sources=source) == (Bicubic(2), channels, ())
     source, ranges = [str(tmp_path / "2.npy")], ((0.0, 4.0), (0.0, 9.0))
-    *_, report = compare({}, source, degradation=Bicubic(2), channels=2, ranges=ranges)
+    *_, report = compared({}, source, Bicubic(2), channels=2, ranges=ranges)
     assert "over 2 bands" in report["definition"] and "nothing rounded" in report["definition"]
     assert common_input({}, {}, 2, sources=source, ranges=ranges)[1:] == (2, ranges)
     with pytest.raises(ValueError, match="got 3 ranges for 2 bands"):
@@ -321,7 +331,7 @@ def test_restoring_is_measured_on_the_degraded_picture(folder):
     """A network that changes nothing is as good as its input, which no batch changes."""
     spec = make_degradation(NOISE, 1)
     sources = [str(folder)]
-    *_, report = compare({"mine": nearest_network(1)}, sources, degradation=spec)
+    *_, report = compared({"mine": nearest_network(1)}, sources, spec)
     assert list(report["methods"]) == ["degraded", "mine"]
     assert "degraded by {'kind': 'chain'" in report["definition"]
     assert "nothing cropped" in report["definition"]
@@ -386,7 +396,7 @@ def test_dictionaries_are_learnt_from_pictures(tmp_path):
 @pytest.mark.slow
 def test_learning_is_part_of_the_time(folder):
     learnt = Learnt(lambda lr: lr.repeat(2, 0).repeat(2, 1), 1000.0)
-    *_, report = compare({"dictionary": learnt}, [str(folder)], degradation=Bicubic(2))
+    *_, report = compared({"dictionary": learnt}, [str(folder)], Bicubic(2))
     row = report["methods"]["dictionary"]
     assert row["learning_seconds"] == 1000 < row["seconds"] < 1100
     nearest = report["methods"]["nearest"]
@@ -413,11 +423,11 @@ def test_refusals_say_what_to_do(folder, tmp_path):
             "got 3, but the network's is 2",
         ),
         (
-            lambda: list(compare({"bicubic": nearest_network()}, sources, degradation=Bicubic(2))),
+            lambda: list(compared({"bicubic": nearest_network()}, sources, Bicubic(2))),
             "bicubic is the name of a classical method; rename",
         ),
         (
-            lambda: list(compare({}, ["absent"], degradation=Bicubic(2))),
+            lambda: list(compared({}, ["absent"], Bicubic(2))),
             "neither a file nor a folder",
         ),
     ]
