@@ -180,6 +180,7 @@ def test_the_grid_has_few_gaps(count, shape):
     figure = draw({"a": [record]}, smooth=0)
     grids = {axes.get_gridspec().get_geometry() for axes in figure.axes}
     assert (len(figure.axes), grids) == (count, {shape})
+    assert all(axes.xaxis.get_tick_params()["labelbottom"] for axes in figure.axes)
 
 
 def test_a_png_is_written(tmp_path):
