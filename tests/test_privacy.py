@@ -53,6 +53,7 @@ for command in (
     ["explain", picture, "-w", f"{folder}/run", "-o", f"{folder}/why.png"],
     ["convert", f"{folder}/run", f"{folder}/run.pth"],
     ["info", f"{folder}/run.pth"],
+    ["export", f"{folder}/run.pth", f"{folder}/run.mlir"],
     ["fetch"],
     ["sample", "-w", f"{folder}/noise.safetensors", "-n", "4", "-o", f"{folder}/grid.png"],
 ):

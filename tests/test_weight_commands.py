@@ -7,14 +7,17 @@ import jax
 import numpy as np
 import pytest
 from PIL import Image
+from safetensors.numpy import save_file
 from toy_run import PIXEL, merged
 from typer.testing import CliRunner
 
 from jaxsr import load
 from jaxsr.cli import app
+from jaxsr.interop.layouts import from_weights
 from jaxsr.interop.load import read
 from jaxsr.interop.save import save
-from jaxsr.networks.generators import EDSR, SRVGGNetCompact
+from jaxsr.networks.discriminators import UNetDiscriminatorSN
+from jaxsr.networks.generators import EDSR, DCGANGenerator, SRVGGNetCompact
 from jaxsr.networks.weights import init_weights, save_weights
 from jaxsr.training.config import dump_config, load_config, make_config
 
@@ -101,7 +104,7 @@ def test_convert_warns_of_what_gets_lost_and_takes_it_back(tmp_path):
         (["{dir}/a.npz"], "a.npz: got .npz, wanted .safetensors, .pth"),
         (["{dir}/a.pth", "--layout", "old"], "got layout 'old', wanted one of new"),
         (["{dir}/a.pth", "--set", "scale"], "--set scale: wanted field=value, such as res_scale"),
-        (["{dir}/a.pth", "--set", "depth=3"], "unknown field of compact 'depth'"),
+        (["{dir}/a.pth", "--set", "depth=3"], "got depth, wanted activation or res_scale: tensors"),
     ],
 )
 def test_convert_refuses_in_a_sentence(pth, tmp_path, options, wanted):
@@ -110,6 +113,53 @@ def test_convert_refuses_in_a_sentence(pth, tmp_path, options, wanted):
     code, out, errors = jaxsr("convert", pth, *filled)
     assert (code, out) == (2, "") and wanted in errors, errors
     assert pth.read_bytes() == before and list(tmp_path.iterdir()) == [pth]
+
+
+def test_convert_never_overwrites_what_it_reads(pth, tmp_path):
+    torch = pth.rename(tmp_path / "net.bin")
+    before = torch.read_bytes()
+    code, _, errors = jaxsr("convert", torch, tmp_path / "net.param")
+    assert code == 2 and "would overwrite what is converted" in errors
+    assert torch.read_bytes() == before and list(tmp_path.iterdir()) == [torch]
+
+
+def test_convert_says_what_of_the_provenance_is_lost(tmp_path):
+    weights = init_weights(jax.random.key(0), COMPACT)
+    save_weights(tmp_path / "a.safetensors", weights, metadata={"step": "7"})
+    code, _, errors = jaxsr("convert", tmp_path / "a.safetensors", tmp_path / "b.pth")
+    assert (code, errors) == (0, f"{tmp_path}/b.pth does not tell where it comes from\n")
+
+
+def test_discriminators_are_described_and_converted(tmp_path):
+    save(tmp_path / "d.pth", init_weights(jax.random.key(0), UNetDiscriminatorSN(num_features=2)))
+    code, out, errors = jaxsr("info", tmp_path / "d.pth")
+    assert (code, errors) == (0, "") and "UNetDiscriminatorSN" in out and "scale" not in out
+    assert jaxsr("convert", tmp_path / "d.pth", tmp_path / "d.safetensors")[0] == 0
+    code, _, errors = jaxsr("upscale", "x.png", "-o", "y.png", "-w", tmp_path / "d.pth")
+    assert code == 2 and "this is a UNetDiscriminatorSN, wanted a generator" in errors
+
+
+def test_noise_has_its_own_command(tmp_path):
+    weights = init_weights(jax.random.key(0), DCGANGenerator(size=8, num_features=2))
+    save_weights(tmp_path / "n.safetensors", weights)
+    options = ["x.png", "-o", "y.png", "-w", tmp_path / "n.safetensors"]
+    code, _, errors = jaxsr("upscale", *options)
+    assert code == 2 and "makes pictures of noise; run jaxsr sample" in errors
+    code, out, _ = jaxsr("info", tmp_path / "n.safetensors")
+    assert code == 0 and "scale" not in out and "TFLOP" not in out
+
+
+def test_files_cannot_move_the_cursor(tmp_path):
+    state = from_weights(init_weights(jax.random.key(0), COMPACT))
+    theirs = {"author": "\x1b]0;title\x07\nsha256   forged"}
+    save_file(state, tmp_path / "a.safetensors", metadata=theirs)
+    _, out, _ = jaxsr("info", tmp_path / "a.safetensors")
+    assert "\x1b" not in out and "\\x1b]0;title" in out
+    assert not any(line.startswith("sha256   forged") for line in out.splitlines())
+    assert (
+        f"sha256{' ' * 17}{hashlib.sha256((tmp_path / 'a.safetensors').read_bytes()).hexdigest()}"
+        in out
+    )
 
 
 def test_upscale_takes_others_weights(pth, tmp_path):

@@ -37,4 +37,10 @@ def plain_errors() -> Iterator[None]:
 
 def complain(sentence: str) -> None:
     """Print an error."""
-    err.print(Text.assemble(("error: ", "bold red"), sentence))
+    lines = "\n".join(map(printable, sentence.split("\n")))
+    err.print(Text.assemble(("error: ", "bold red"), lines))
+
+
+def printable(text: str) -> str:
+    """Escape what would move the cursor or colour the terminal, for files say what they like."""
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)

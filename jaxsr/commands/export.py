@@ -25,7 +25,8 @@ def export(
         from jaxsr.interop.export import PLATFORMS, export_network
         from jaxsr.interop.load import load
 
-        names = PLATFORMS if platforms is None else platforms.split(",")
+        names = PLATFORMS if platforms is None else [n.strip() for n in platforms.split(",")]
+        network = load(weights)
         output.parent.mkdir(parents=True, exist_ok=True)
-        export_network(output, load(weights), platforms=names)
+        export_network(output, network, platforms=names)
         out.print(f"{output}: {output.stat().st_size / 1e6:.1f} MB")

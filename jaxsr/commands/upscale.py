@@ -169,6 +169,8 @@ def _network(
             raise ValueError("--blend needs the weights to blend with; give -w")
         return None
     network = load(weights)
+    if hasattr(network.arch, "latent"):
+        raise ValueError(f"{weights} makes pictures of noise; run jaxsr sample -w {weights}")
     if blend is None:
         if strength is not None:
             raise ValueError("--strength is that of --blend; give the other weights")

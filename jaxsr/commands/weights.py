@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from jaxsr.commands.console import WEIGHTS_HELP, err, out, plain_errors
+from jaxsr.commands.console import WEIGHTS_HELP, err, out, plain_errors, printable
 
 
 def info(
@@ -22,7 +22,7 @@ def info(
         from jaxsr.interop.info import describe
         from jaxsr.interop.load import read
 
-        facts = describe(read(weights))
+        facts = describe(read(weights, discriminators=True))
         config = facts["metadata"].get("config")
         if recipe and config is None:
             raise ValueError(f"{weights} tells no config: jaxsr did not train it")
@@ -32,7 +32,7 @@ def info(
             out.print(json.dumps(facts, indent=1))
         else:
             for name, value in _rows(facts).items():
-                out.print(f"{name:<22} {value}")
+                out.print(f"{printable(name):<22} {printable(value)}")
 
 
 def _rows(facts: dict[str, Any]) -> dict[str, str]:
@@ -43,7 +43,7 @@ def _rows(facts: dict[str, Any]) -> dict[str, str]:
         "file": facts["file"],
         "form": f"{facts['form']}, {', '.join(facts['stored_in'])}, {_bytes(facts['bytes'])}",
         "network": facts["family"],
-        "scale": f"x{facts['network'].get('scale', 1)}",
+        **({"scale": f"x{facts['network']['scale']}"} if "scale" in facts["network"] else {}),
         "fields": ", ".join(f"{name} {value}" for name, value in fields.items()),
         "parameters": f"{facts['parameters']:,}",
     }
@@ -56,6 +56,9 @@ def _rows(facts: dict[str, Any]) -> dict[str, str]:
             f"{costs['flops'] / 1e12:.3g} TFLOP; about {_bytes(costs['bytes_whole'])} at once, "
             f"{_bytes(costs['bytes_stream'])} in strips"
         )
+    for known in facts["public"]:
+        rows["known as"] = f"{known['what']}; {known['licence']}; {known['url']}"
+    rows["sha256"] = ", ".join(facts["sha256"])
     metadata = facts["metadata"]
     rows |= {name: value for name, value in metadata.items() if name != "config"}
     if "config" in metadata:
@@ -91,12 +94,12 @@ def convert(
     """Write a network in another form: ours, PyTorch's or ncnn's."""
     with plain_errors():
         from jaxsr.interop.load import read
-        from jaxsr.interop.save import save
+        from jaxsr.interop.save import save, written
 
-        loaded = read(weights, **_fields(set_ or []))
-        if output.resolve() in [file.resolve() for file in loaded.files]:
+        loaded = read(weights, discriminators=True, **_fields(set_ or []))
+        sources = [file.resolve() for file in loaded.files]
+        if any(file.resolve() in sources for file in written(output)):
             raise ValueError(f"{output} would overwrite what is converted; name another output")
-        output.parent.mkdir(parents=True, exist_ok=True)
         untold = save(
             output,
             loaded.weights,
@@ -104,7 +107,10 @@ def convert(
             dtype="float16" if half else "float32",
             metadata=_provenance(loaded),
         )
-        out.print(f"{output}: {type(loaded.weights.arch).__name__} from {loaded.files[0]}")
+        names = " and ".join(map(str, written(output)))
+        out.print(f"{names}: {type(loaded.weights.arch).__name__} from {loaded.files[0]}")
+        if loaded.metadata and (layout or output.suffix.lower() != ".safetensors"):
+            untold = "; ".join(filter(None, [untold, "where it comes from"]))
         if untold:
             err.print(f"{output} does not tell {untold}")
 
@@ -125,6 +131,7 @@ def _provenance(loaded: Any) -> dict[str, str]:
     """What our form keeps: what it kept, or else which file it was."""
     if loaded.form == "jaxsr":
         return loaded.metadata
+    theirs = {name: text for name, text in loaded.metadata.items() if name != "format"}
     file = loaded.files[-1]
     digest = hashlib.sha256(file.read_bytes()).hexdigest()
-    return {"source": file.name, "source.sha256": digest}
+    return theirs | {"source": file.name, "source.sha256": digest}

@@ -19,10 +19,23 @@ from jaxsr.networks.discriminators import UNetDiscriminatorSN, VGGStyleDiscrimin
 from jaxsr.networks.plain import ESPCN, SRVGGNetCompact
 from jaxsr.networks.resnet import EDSR, MSRResNet, SRResNet
 from jaxsr.networks.rrdbnet import RRDBNet
+from jaxsr.networks.weights import DEPTHS
 
 Layout = Callable[[int, int], dict[str, str]]
 
 UPS = (1, 2, 3, 4)  # enlarging convolutions: one more than any network of ours has
+
+
+UNTOLD = ("activation", "res_scale")  # fields that no tensor tells, but families assume
+
+DEEPEST = 128  # blocks: a network is described one by one, and nobody has published such
+
+
+def require_shallow(arch: Any) -> None:
+    """Raise ValueError for a network of more blocks than anybody trains, before it is described."""
+    for name in DEPTHS:
+        if getattr(arch, name, 0) > DEEPEST:
+            raise ValueError(f"{name} is {getattr(arch, name)}, wanted {DEEPEST} at most")
 
 
 def rename(path: str, rules: Mapping[str, str]) -> str:
@@ -106,7 +119,10 @@ def _edsr(found: Found) -> dict[str, Any]:
 
 def _compact(found: Found) -> dict[str, Any]:
     if not found.holds("act_first") and "activation" not in found.assumed:
-        raise ValueError("it has no PReLU slopes: give its activation, relu or lrelu")
+        raise ValueError(
+            "it has no PReLU slopes: say its activation, relu or lrelu, by"
+            " `jaxsr convert FILE OUT.safetensors --set activation=relu`"
+        )
     features, channels = found.shape("conv_first")[:2]
     layers = [int(match[1]) for name in found.state if (match := re.match(r"body\.(\d+)\.", name))]
     # However large the numbers, there are no more layers than tensors.

@@ -7,11 +7,13 @@ import re
 import urllib.error
 import urllib.request
 from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import urlsplit
 
 import platformdirs
+from filelock import FileLock, Timeout
 
 from jaxsr.interop.public import PUBLIC, PublicFile
 
@@ -23,11 +25,11 @@ _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 def lookup(name: str) -> PublicFile:
     """Return what is known of the file of that name; ValueError names the nearest for another."""
     if name not in PUBLIC:
-        nearest = difflib.get_close_matches(name, PUBLIC, 1, 0.0)[0]
-        raise ValueError(
-            f"no public weights are called {name!r}; the nearest are {nearest!r},"
-            " and `jaxsr fetch` lists all"
-        )
+        plain = {known.lower(): known for known in PUBLIC}
+        bare = name.lower().removesuffix(".pth").replace("realesrgan-", "realesrgan_")
+        near = difflib.get_close_matches(bare, plain, 1)
+        meant = f"; did you mean {plain[near[0]]}" if near else ""
+        raise ValueError(f"no public weights are called {name!r}{meant}; `jaxsr fetch` lists all")
     return PUBLIC[name]
 
 
@@ -65,12 +67,16 @@ def fetch(
     wanted, part = _wanted(file, sha256), path.with_name(path.name + ".part")
     if not _secure(file.url, file.url):
         raise ValueError(f"got the address {file.url}, wanted one of https")
+    if path.is_dir():
+        raise ValueError(f"{path} is a folder; name a file")
     if path.exists():
         yield {"event": "end", "sha256": _verify(path, wanted=wanted)}
         return
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        yield from _download(file.url, part)
+        with _alone(part):
+            yield from _download(file.url, part)
+            digest = _accepted(file.url, part, path, wanted=wanted)
     except ConnectionError as error:
         raise ConnectionError(
             f"{file.url} did not come ({error}); run the same command to go on, or bring the file"
@@ -80,16 +86,37 @@ def fetch(
         raise OSError(
             f"{part} cannot be written ({error.strerror}); make room or choose another place"
         ) from error
+    yield {"event": "end", "sha256": digest}
+
+
+@contextmanager
+def _alone(part: Path) -> Iterator[None]:
+    """Keep other processes from writing to `part`; ValueError where one does."""
+    path = part.with_name(part.name + ".lock")
+    lock = FileLock(path, timeout=0)
+    try:
+        lock.acquire()
+    except Timeout as error:
+        raise ValueError(f"another jaxsr is fetching {part} at this moment; wait for it") from error
+    try:
+        yield
+    finally:
+        lock.release()
+        path.unlink(missing_ok=True)
+
+
+def _accepted(url: str, part: Path, path: Path, *, wanted: str) -> str:
+    """Give a whole file its name, if it is the one wanted, and return its sha256."""
     digest = _digest(part)
     _etag_file(part).unlink(missing_ok=True)
     if wanted not in ("", digest):
         part.unlink()
         raise ValueError(
-            f"{file.url} gave a file of the sha256 {digest}, wanted {wanted};"
+            f"{url} gave a file of the sha256 {digest}, wanted {wanted};"
             " it was thrown away, so fetch it again"
         )
     part.replace(path)
-    yield {"event": "end", "sha256": digest}
+    return digest
 
 
 def _wanted(file: PublicFile, given: str) -> str:

@@ -15,17 +15,17 @@ from functools import lru_cache
 from math import isqrt, prod
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from flax.traverse_util import flatten_dict, unflatten_dict
 
+from jaxsr.interop.families import require_shallow
 from jaxsr.interop.ncnn import Graph, Layer
 from jaxsr.interop.nodes import Node, Settings, trace
 from jaxsr.networks.generators import GENERATORS
 from jaxsr.networks.plain import SRVGGNetCompact
 from jaxsr.networks.rrdbnet import RRDBNet
-from jaxsr.networks.weights import Weights, arch_spec, init_weights, make_arch, stored
+from jaxsr.networks.weights import Weights, arch_spec, make_arch, shapes, stored
 
 
 def from_ncnn(graph: Graph) -> Weights:
@@ -122,8 +122,8 @@ def _infer_compact(nodes: Sequence[Node], convs: Sequence[Node]) -> dict[str, An
 
 @lru_cache(maxsize=8)
 def _shapes(arch: Any) -> dict[str, Any]:
-    shapes: Any = jax.eval_shape(lambda key: init_weights(key, arch), jax.random.key(0))
-    return flatten_dict(shapes.params, sep="/")
+    require_shallow(arch)
+    return flatten_dict(shapes(arch).params, sep="/")
 
 
 def _require_same(arch: Any, nodes: Sequence[Node], wanted: Sequence[Node]) -> None:

@@ -1,5 +1,6 @@
 """What there is to know of a weight file: network, size, cost, and where it comes from."""
 
+import hashlib
 from typing import Any
 
 import jax
@@ -8,6 +9,9 @@ import jax.numpy as jnp
 from jaxsr.inference import budget
 from jaxsr.inference.upscale import apply
 from jaxsr.interop.load import Loaded
+from jaxsr.interop.public import PUBLIC
+from jaxsr.networks.discriminators import DISCRIMINATORS
+from jaxsr.networks.generators import GENERATORS
 from jaxsr.networks.receptive import receptive_radius
 from jaxsr.networks.weights import Weights, arch_spec
 
@@ -22,19 +26,31 @@ def describe(loaded: Loaded) -> dict[str, Any]:
     """
     weights = loaded.weights
     arch: Any = weights.arch
+    # A discriminator makes no picture, and of noise none is made larger.
+    enlarges = hasattr(arch, "scale") and not hasattr(arch, "latent")
+    digests = [hashlib.sha256(file.read_bytes()).hexdigest() for file in loaded.files]
     facts = {
         "file": str(loaded.files[0]),
         "form": loaded.form,
         "family": type(arch).__name__,
-        "network": arch_spec(arch),
+        "network": arch_spec(arch, registry=_registry(arch)),
         "ranges": weights.ranges,
         "parameters": sum(array.size for array in jax.tree.leaves(weights.params)),
         "stored_in": loaded.dtypes,
         "bytes": sum(file.stat().st_size for file in loaded.files),
     }
-    if not hasattr(arch, "latent"):
+    if enlarges:
         facts |= {"receptive_radius": receptive_radius(arch), "megapixel": _megapixel(weights)}
-    return facts | {"metadata": {k: v for k, v in loaded.metadata.items() if k[:6] != "jaxsr."}}
+    public = [file for file in PUBLIC.values() if file.sha256 in digests]
+    return facts | {
+        "sha256": digests,
+        "public": [{"what": f.what, "url": f.url, "licence": f.licence} for f in public],
+        "metadata": {k: v for k, v in loaded.metadata.items() if k[:6] != "jaxsr."},
+    }
+
+
+def _registry(arch: Any) -> dict[str, Any]:
+    return GENERATORS if type(arch) in GENERATORS.values() else DISCRIMINATORS
 
 
 def _megapixel(weights: Weights) -> dict[str, int]:

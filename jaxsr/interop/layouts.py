@@ -14,16 +14,20 @@ from flax.traverse_util import flatten_dict, unflatten_dict
 from jaxsr.interop.families import (
     DISCRIMINATOR_FAMILIES,
     GENERATOR_FAMILIES,
+    UNTOLD,
     Family,
     Found,
     Layout,
     rename,
+    require_shallow,
 )
 from jaxsr.networks.discriminators import DISCRIMINATORS
 from jaxsr.networks.generators import GENERATORS
-from jaxsr.networks.weights import Weights, init_weights, make_arch
+from jaxsr.networks.weights import Weights, make_arch, shapes, stored
 
 WRAPPERS = ("params_ema", "params-ema", "params", "state_dict", "model_state_dict", "model", "net")
+PREFIXES = ("module.", "_orig_mod.")  # of parallel and of compiled networks
+ALIASES = {"netG": ("netG", "net_g", "generator"), "netD": ("netD", "net_d", "discriminator")}
 DEEPEST = 8  # A file can hold a dict that holds itself.
 
 LEAVES = {
@@ -60,7 +64,7 @@ class Slot(NamedTuple):
 def to_weights(state: Mapping[str, Any], **assumed: Any) -> Weights:
     """Return the generator in a state dict, its fields inferred from names and shapes.
 
-    The state may lie in wrappers (`params_ema` first) and under the prefixes `module.` and `netG.`.
+    The state may lie in wrappers (`params_ema` first) and under prefixes (`module.`, `netG.`, ...).
     `assumed` are fields that no tensor tells: `activation` of an ESPCN, tanh unless it is given,
     and of a SRVGGNetCompact without slopes; `res_scale` of an EDSR, 0.1 for 32 blocks of 256 and
     otherwise 1. Raises ValueError that lists what is missing, unused or of another shape.
@@ -74,6 +78,17 @@ def to_discriminator(state: Mapping[str, Any]) -> Weights:
     Spectral normalisation may be that of `torch.nn.utils.parametrizations`.
     """
     return _convert(state, "netD", DISCRIMINATORS, DISCRIMINATOR_FAMILIES, {})
+
+
+def is_discriminator(state: Mapping[str, Any]) -> bool:
+    """Whether a state dict holds a discriminator and no generator."""
+    found = {}
+    for network, families in {"netG": GENERATOR_FAMILIES, "netD": DISCRIMINATOR_FAMILIES}.items():
+        try:
+            found[network] = _recognise(_plain(_arrays(_unwrap(state, network))), families)
+        except ValueError:
+            continue  # which is the answer
+    return list(found) == ["netD"]
 
 
 def from_weights(weights: Weights, *, layout: str | None = None) -> dict[str, np.ndarray]:
@@ -113,14 +128,20 @@ def _convert(
     name, layout = _recognise(arrays, families)
     what = f"this looks like {type(families[name].example).__name__} in the {layout} layout"
     rules = families[name].layouts[layout]
+    told = [field for field in assumed if field not in UNTOLD]
+    if told:
+        raise ValueError(
+            f"got {', '.join(told)}, wanted {' or '.join(UNTOLD)}: tensors tell the rest"
+        )
     try:
         fields = families[name].infer(Found(arrays, rules, assumed))
-        arch = make_arch(registry, {"name": name, **fields, **assumed})
+        arch = make_arch(registry, {**fields, **assumed, "name": name})
+        require_shallow(arch)
     except ValueError as error:
         raise ValueError(f"{what}, but {error}") from error
     slots = _slots(arch, rules)
-    told = ", ".join(f"{field} {value}" for field, value in (fields | dict(assumed)).items())
-    _require_match(f"{what} ({told})", arrays, slots.values())
+    inferred = ", ".join(f"{field} {value}" for field, value in (fields | dict(assumed)).items())
+    _require_match(f"{what} ({inferred})", arrays, slots.values())
     flat = {path: _ours(arrays[slot.name]) for path, slot in slots.items()}
     tree = unflatten_dict(flat)
     return Weights(tree["params"], tree.get("stats", {}), arch)
@@ -138,14 +159,18 @@ def _unwrap(state: Mapping[str, Any], network: str) -> Mapping[str, Any]:
 
 def _inner(state: Mapping[str, Any], network: str) -> Mapping[str, Any] | None:
     """Return what is within the outermost wrapper or prefix, None where there is none."""
-    for key in (*WRAPPERS, network):
+    for key in (*WRAPPERS, *ALIASES[network]):
         if isinstance(state.get(key), Mapping):
+            beside = [str(name) for name, x in state.items() if isinstance(x, np.ndarray)]
+            if beside:
+                raise ValueError(f"got {_few(beside)} beside {key!r}; save what belongs together")
             return state[key]
-    bare = _below("module.", state)
-    if len(bare) == len(state):
-        return bare or None
+    for prefix in PREFIXES:
+        bare = _below(prefix, state)
+        if state and len(bare) == len(state):
+            return bare
     # Whole checkpoints hold the other network too.
-    return _below(f"{network}.", state) or None
+    return next(filter(None, (_below(f"{alias}.", state) for alias in ALIASES[network])), None)
 
 
 def _below(prefix: str, state: Mapping[str, Any]) -> dict[str, Any]:
@@ -183,21 +208,30 @@ def _plain(state: Mapping[str, np.ndarray]) -> Mapping[str, np.ndarray]:
 
 
 def _recognise(state: Mapping[str, Any], families: Mapping[str, Family]) -> tuple[str, str]:
-    """Return the family and the layout whose names, numbers aside, are most like the state's."""
+    """Return the family and the layout whose names, numbers aside, are most like the state's.
+
+    Raises ValueError where none is much like them, and where it is not among `families`.
+    """
     got = _kinds(state)
     likeness = {}
-    for name, family in families.items():
+    for name, family in (GENERATOR_FAMILIES | DISCRIMINATOR_FAMILIES).items():
         for layout, rules in family.layouts.items():
             wanted = _kinds(slot.name for slot in _slots(family.example, rules).values())
             likeness[name, layout] = len(got & wanted) / len(got | wanted)
     nearest = max(likeness, key=lambda key: likeness[key])
+    kind = type((GENERATOR_FAMILIES | DISCRIMINATOR_FAMILIES)[nearest[0]].example).__name__
     if likeness[nearest] < 0.5:
-        kind = type(families[nearest[0]].example).__name__
-        raise ValueError(
-            f"a state dict of {len(state)} tensors, {_few(state)}, is no network known here;"
-            f" nearest is {kind} in the {nearest[1]} layout, with which it shares"
+        near = (
+            f"; nearest is {kind} in the {nearest[1]} layout, with which it shares"
             f" {likeness[nearest]:.0%} of the kinds of names"
         )
+        raise ValueError(
+            f"a state dict of {len(state)} tensors, {_few(state)}, is no network known here"
+            + (near if likeness[nearest] > 0.1 else "")
+        )
+    if nearest[0] not in families:
+        wanted = "generator" if families is GENERATOR_FAMILIES else "discriminator"
+        raise ValueError(f"this is a {kind}, wanted a {wanted}")
     return nearest
 
 
@@ -208,8 +242,8 @@ def _kinds(names: Any) -> set[str]:
 @lru_cache(maxsize=32)
 def _slots(arch: nn.Module, layout: Layout) -> dict[Path, Slot]:
     """Return for every array of the network the tensor that holds it."""
-    shapes = jax.eval_shape(lambda key: init_weights(key, arch), jax.random.key(0))
-    flat: dict[Path, Any] = flatten_dict({"params": shapes.params, "stats": shapes.stats})
+    wanted = shapes(arch)
+    flat: dict[Path, Any] = flatten_dict({"params": wanted.params, "stats": wanted.stats})
     layers = {path[1] for path in flat}
     blocks = sum(bool(re.fullmatch(r"(block|conv)_\d+", layer)) for layer in layers)
     ups = sum(bool(re.fullmatch(r"(conv_up|upconv)\d", layer)) for layer in layers)
@@ -230,7 +264,7 @@ def _counters(names: Collection[str]) -> set[str]:
 
 
 def _ours(array: np.ndarray) -> jax.Array:
-    return jnp.asarray(np.asarray(array, np.float32).transpose(TO_OURS[array.ndim]))
+    return jnp.asarray(stored(array, "float32").transpose(TO_OURS[array.ndim]))
 
 
 def _require_match(what: str, state: Mapping[str, np.ndarray], slots: Collection[Slot]) -> None:

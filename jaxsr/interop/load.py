@@ -13,7 +13,7 @@ from safetensors import SafetensorError, safe_open
 
 from jaxsr.interop.fetch import fetched
 from jaxsr.interop.graphs import from_ncnn
-from jaxsr.interop.layouts import to_discriminator, to_weights
+from jaxsr.interop.layouts import is_discriminator, to_discriminator, to_weights
 from jaxsr.interop.ncnn import read_ncnn
 from jaxsr.interop.pth import read_pth
 from jaxsr.interop.public import PUBLIC
@@ -21,6 +21,8 @@ from jaxsr.networks.features import VGGParams, vgg_params
 from jaxsr.networks.weights import FORMAT_KEY, Weights, read_metadata, read_weights
 
 PICKLED = (".pth", ".pt", ".ckpt", ".bin")
+FLOATS = {"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16"}
+INTEGERS = ("BOOL", "U8", "I8", "U16", "I16", "U32", "I32", "U64", "I64")
 READABLE = (
     "a .safetensors, .pth, .pt or .ckpt file, an ncnn .param with its .bin, a run directory,"
     " or what jaxsr fetch has fetched"
@@ -53,8 +55,8 @@ def load(path: str | Path, **assumed: Any) -> Weights:
 def load_discriminator(path: str | Path) -> Weights:
     """Read a discriminator of PyTorch's names, from a `.pth` or `.safetensors` file."""
     file = _file(path)
-    if _kind(file) == ".param":
-        raise ValueError(f"{file}: ncnn's files hold generators; name a .pth or .safetensors file")
+    if _kind(file) == ".param" or FORMAT_KEY in _metadata(file):
+        raise ValueError(f"{file} holds a generator; name a .pth or .safetensors of PyTorch's")
     state = _state(file)
     with _named(file):
         return to_discriminator(state)
@@ -76,20 +78,22 @@ def load_vgg(path: str | Path, layers: Collection[str]) -> VGGParams:
     foreign file and for a layer that the network has not.
     """
     file = _file(path)
+    if _kind(file) == ".param":
+        raise ValueError(f"{file}: got an ncnn file, wanted a .pth or .safetensors of torchvision")
     state = _state(file)
     with _named(file):
         return vgg_params(state, layers)
 
 
-def read(path: str | Path, **assumed: Any) -> Loaded:
-    """Read what `load` reads, and tell where it came from."""
+def read(path: str | Path, *, discriminators: bool = False, **assumed: Any) -> Loaded:
+    """Read what `load` reads, and `discriminators` too if asked, and tell where it came from."""
     file = _file(path)
-    metadata = read_metadata(file) if _kind(file) == ".safetensors" else {}
+    metadata = _metadata(file)
     if FORMAT_KEY in metadata or _kind(file) == ".param":
         if assumed:
             raise ValueError(f"{file} tells all of its network; leave out {', '.join(assumed)}")
     if FORMAT_KEY in metadata:
-        return Loaded(read_weights(file), (file,), "jaxsr", _dtypes(_state(file)), metadata)
+        return Loaded(read_weights(file), (file,), "jaxsr", _stored_dtypes(file), metadata)
     if _kind(file) == ".param":
         graph = read_ncnn(file)
         with _named(file):
@@ -98,16 +102,25 @@ def read(path: str | Path, **assumed: Any) -> Loaded:
         return Loaded(weights, (file, file.with_suffix(".bin")), "ncnn", stored, {})
     state = _state(file)
     with _named(file):
-        weights = to_weights(state, **assumed)
+        if discriminators and is_discriminator(state):
+            weights = to_discriminator(state)
+        else:
+            weights = to_weights(state, **assumed)
     return Loaded(weights, (file,), "PyTorch", _dtypes(state), metadata)
 
 
 def load_degradation(path: str | Path) -> dict[str, Any] | None:
     """The fields of what the network of `load(path)` was trained to undo, where its file says."""
     file = _file(path)
-    metadata = read_metadata(file) if _kind(file) == ".safetensors" else {}
-    ours = FORMAT_KEY in metadata and "config" in metadata
-    return tomllib.loads(metadata["config"])["degrade"] if ours else None
+    metadata = _metadata(file)
+    if FORMAT_KEY not in metadata or "config" not in metadata:
+        return None
+    try:
+        return tomllib.loads(metadata["config"])["degrade"]
+    except (tomllib.TOMLDecodeError, KeyError) as error:
+        raise ValueError(
+            f"{file} keeps a config that cannot be read ({error}); name another file"
+        ) from error
 
 
 def _file(path: str | Path) -> Path:
@@ -129,6 +142,10 @@ def _kind(file: Path) -> str:
     return file.suffix.lower()
 
 
+def _metadata(file: Path) -> dict[str, str]:
+    return read_metadata(file) if _kind(file) == ".safetensors" else {}
+
+
 def _in_run(run: Path) -> Path:
     file = run / "weights" / "last.safetensors"
     if not (run / "config.toml").is_file():
@@ -143,11 +160,31 @@ def _in_run(run: Path) -> Path:
 
 def _state(file: Path) -> dict[Any, Any]:
     """The arrays of a .safetensors file, or the dict in one of PyTorch's."""
+    if _kind(file) == ".bin":
+        try:
+            return read_pth(file)
+        except ValueError as error:
+            raise ValueError(f"{error}; if it is ncnn's, its .param is not beside it") from error
     if _kind(file) in PICKLED:
         return read_pth(file)
+    with _safetensors(file) as tensors:
+        for name in tensors.keys():
+            dtype = tensors.get_slice(name).get_dtype()
+            if dtype not in (*FLOATS, *INTEGERS):
+                raise ValueError(f"{file}: {name} is {dtype}; convert it to F32, F16 or BF16")
+        return {name: tensors.get_tensor(name) for name in tensors.keys()}
+
+
+def _stored_dtypes(file: Path) -> tuple[str, ...]:
+    with _safetensors(file) as tensors:
+        return tuple(sorted({FLOATS[tensors.get_slice(n).get_dtype()] for n in tensors.keys()}))
+
+
+@contextmanager
+def _safetensors(file: Path) -> Iterator[Any]:
     try:
         with safe_open(file, framework="numpy") as tensors:
-            return {name: tensors.get_tensor(name) for name in tensors.keys()}
+            yield tensors
     except SafetensorError as error:
         raise ValueError(f"{file} is no whole .safetensors file: {error}") from error
 

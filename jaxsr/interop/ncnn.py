@@ -80,7 +80,8 @@ def read_ncnn(param_path: str | Path) -> Graph:
 def write_ncnn(param_path: str | Path, graph: Graph) -> None:
     """Write a .param and the .bin beside it; a "weight" of float16 is stored so, all else float32.
 
-    Raises ValueError where a layer's weights do not fit its parameters.
+    Each file appears whole, the .param first. Raises ValueError where a layer's weights do not fit
+    its parameters.
     """
     path = Path(param_path)
     with _errors_of(path):

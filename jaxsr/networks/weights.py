@@ -25,6 +25,8 @@ from jaxsr.networks.generators import GENERATORS
 FORMAT = 1
 FORMAT_KEY, ARCH_KEY, RANGES_KEY = "jaxsr.format", "jaxsr.arch", "jaxsr.ranges"
 
+DEPTHS = ("num_blocks", "num_convs")  # the fields that say how deep a network is
+
 # Linen's own fields, and those that say how a program runs rather than what the network is.
 RUN_FIELDS = ("parent", "name", "dtype", "axis_name")
 
@@ -43,12 +45,21 @@ class Weights:
     arch: nn.Module = flax.struct.field(pytree_node=False)
     ranges: Ranges = flax.struct.field(pytree_node=False, default=())
 
+    def __repr__(self) -> str:
+        count = sum(getattr(leaf, "size", 0) for leaf in jax.tree.leaves(self.params))
+        return f"Weights({type(self.arch).__name__}, {count:,} parameters)"
+
 
 def init_weights(key: Array, arch: nn.Module) -> Weights:
     """Draw fresh weights for a generator or discriminator."""
     # Initialisers run one by one: jitted together, those of 351 kernels compile for a minute.
     variables: Any = arch.lazy_init(key, _example(arch))
     return Weights(variables["params"], variables.get("batch_stats", {}), arch)
+
+
+def shapes(arch: nn.Module) -> Weights:
+    """The weights of a network as shapes and types alone."""
+    return jax.eval_shape(lambda key: init_weights(key, arch), jax.random.key(0))
 
 
 def _example(arch: Any) -> jax.ShapeDtypeStruct:
@@ -157,8 +168,12 @@ def read_weights(path: str | Path) -> Weights:
         arch = _read_arch(path, file.metadata() or {})
         ranges = _read_ranges(path, file.metadata() or {})
         arrays = {name: _widened(file.get_tensor(name)) for name in file.keys()}
-    wanted = jax.eval_shape(arch.init, jax.random.key(0), _example(arch))
-    _require_match(path, arrays, _flatten(wanted["params"], wanted.get("batch_stats", {})))
+    # A network is described block by block, which takes long if it is deep.
+    depth = max((getattr(arch, name, 0) for name in DEPTHS), default=0)
+    if depth > len(arrays):
+        raise ValueError(f"{path} names a network of {depth} blocks and holds {len(arrays)} arrays")
+    wanted = shapes(arch)
+    _require_match(path, arrays, _flatten(wanted.params, wanted.stats))
     tree = unflatten_dict({name: jnp.asarray(array) for name, array in arrays.items()}, sep="/")
     return Weights(tree["params"], tree.get("stats", {}), arch, ranges)
 
@@ -188,8 +203,8 @@ def _open(path: Path) -> Any:
 
 def _read_arch(path: Path, metadata: Mapping[str, str]) -> Any:
     version = metadata.get(FORMAT_KEY, "")
-    if not version.isdecimal() or ARCH_KEY not in metadata:
-        raise ValueError(f"{path} was not written by jaxsr: it names no network; import it instead")
+    if not version.isdecimal() or len(version) > 9 or ARCH_KEY not in metadata:
+        raise ValueError(f"{path} was not written by jaxsr: it names no network")
     if int(version) > FORMAT:
         raise ValueError(
             f"{path} has format {version}, this jaxsr reads up to {FORMAT}: use a newer jaxsr"

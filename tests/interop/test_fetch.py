@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 import numpy as np
 import pytest
 import typer
+from filelock import FileLock
 from typer.testing import CliRunner
 
 from jaxsr.commands.fetch import fetch as command
@@ -202,6 +203,25 @@ def test_an_interrupted_download_goes_on(server, path, change, asked):
     assert first["total"] == len(server.content)
 
 
+def test_two_at_once_do_not_spoil_each_other(server, path):
+    path.parent.mkdir()
+    with (
+        FileLock(path.with_name("net.pth.part.lock")),
+        pytest.raises(
+            ValueError, match="another jaxsr is fetching .*net.pth.part at this moment; wait"
+        ),
+    ):
+        take(entry(server), path)
+    assert server.asked == [] and not path.exists()
+    take(entry(server), path)
+    assert path.read_bytes() == server.content and files(path) == ["net.pth"]
+
+
+def test_a_folder_is_no_file(server, tmp_path):
+    with pytest.raises(ValueError, match="is a folder; name a file"):
+        take(entry(server), tmp_path)
+
+
 @pytest.mark.parametrize("etag", ["", 'W/"1"'])
 def test_what_cannot_be_told_from_a_later_file_is_taken_anew(server, path, etag):
     cut(server, path, 200_000)  # leaves a note of a strong one
@@ -339,7 +359,7 @@ def test_the_path_of_a_fetched_file(listed):
     fetched("known").write_bytes(OTHER)
     with pytest.raises(ValueError, match=f"has the sha256 {digest(OTHER)}, wanted"):
         fetched("known")
-    with pytest.raises(ValueError, match="called 'RealESRGAN_x4'; the nearest are 'RealESRGAN_x4p"):
+    with pytest.raises(ValueError, match="called 'RealESRGAN_x4'; did you mean RealESRGAN_x4p"):
         fetched("RealESRGAN_x4")
 
 

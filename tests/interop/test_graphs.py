@@ -322,3 +322,21 @@ def test_the_public_network_with_a_second_resize_is_refused(data_dir):
     graph = read_ncnn(data_dir / "weights" / "foreign" / "realesr-animevideov3-x2.param")
     text = refusal(graph)
     assert re.search(r"num_convs 16.*'Resize_40' \(Interp\).*of Add_38, where.*nothing more", text)
+
+
+def test_depths_that_nobody_trains_are_refused_at_once():
+    graph = to_ncnn(
+        init_weights(jax.random.key(0), SRVGGNetCompact(2, num_features=2, num_convs=1))
+    )
+    layers = list(graph.layers)
+    at = next(i for i, layer in enumerate(layers) if layer.name == "conv_0")
+    before, after = layers[: at + 2], layers[at + 2 :]
+    for i in range(200):
+        pair = [replace(layer, name=f"{layer.name}_{i}") for layer in layers[at : at + 2]]
+        source = before[-1].outputs[0]
+        conv = replace(pair[0], inputs=(source,), outputs=(f"c{i}",))
+        act = replace(pair[1], inputs=(f"c{i}",), outputs=(f"a{i}",))
+        before += [conv, act]
+    after[0] = replace(after[0], inputs=("a199",))
+    with pytest.raises(ValueError, match="num_convs is 201, wanted 128 at most"):
+        from_ncnn(Graph((*before, *after)))

@@ -283,6 +283,9 @@ def wrapped(state):
         "model": {"model": {"net": state}},
         "both networks": {f"netG.{name}": array for name, array in state.items()} | critic,
         "nested": {"netG": below},
+        "net_g": {"net_g": state},
+        "compiled": {f"_orig_mod.{name}": array for name, array in state.items()},
+        "lightning": {f"generator.{name}": array for name, array in state.items()} | critic,
     }
 
 
@@ -395,16 +398,16 @@ REFUSED = {
         r"conv_last.weight is \(0, 4, 3, 3\), wanted",
     ),
     "x5": (compact(1, 5), "SRVGGNetCompact in the new layout, but got scale 5"),
-    "unknown activation": (compact(1, 2, slopes=False), "no PReLU slopes: give its activation"),
+    "unknown activation": (compact(1, 2, slopes=False), "no PReLU slopes: say its activation"),
     "too many layers": (
         compact(1, 2) | conv("body.99999999999", 4, 4),
         "body.* is missing",
     ),
     "no network of ours": (
         {"features.0.weight": (4, 3, 3, 3), "features.0.bias": (4,)},
-        "2 tensors, features.0.bias, features.0.weight, is no network.*nearest is .* layout",
+        "2 tensors, features.0.bias, features.0.weight, is no network",
     ),
-    "a discriminator": (unet(), "is no network known here"),
+    "a discriminator": (unet(), "this is a UNetDiscriminatorSN, wanted a generator"),
     "nothing": ({}, "got nothing, wanted a state dict"),
 }
 
@@ -455,7 +458,7 @@ def test_what_no_tensor_tells():
     assert_same(from_weights(weights), plain)
     assert to_weights(filled(CASES["espcn"][0]), activation="relu").arch.activation == "relu"
     assert to_weights(filled(CASES["edsr x3"][0]), res_scale=0.5).arch.res_scale == 0.5
-    with pytest.raises(ValueError, match="unknown field of edsr 'slope'"):
+    with pytest.raises(ValueError, match="got slope, wanted activation or res_scale"):
         to_weights(filled(CASES["edsr x3"][0]), slope=0.5)
 
 

@@ -2,6 +2,8 @@
 
 import os
 import pickle
+import struct
+import time
 from hashlib import sha256
 from pathlib import Path
 
@@ -9,12 +11,13 @@ import jax
 import numpy as np
 import platformdirs
 import pytest
+from safetensors import safe_open
 from safetensors.numpy import save_file
 
 import jaxsr
 from jaxsr.interop.fetch import cache_path
 from jaxsr.interop.graphs import to_ncnn
-from jaxsr.interop.layouts import from_weights
+from jaxsr.interop.layouts import from_weights, to_weights
 from jaxsr.interop.load import load_degradation, load_discriminator, read
 from jaxsr.interop.ncnn import write_ncnn
 from jaxsr.interop.pth import write_pth
@@ -117,7 +120,7 @@ def test_a_legacy_file_of_pytorch(tmp_path):
 def test_what_no_tensor_tells_is_asked_for(tmp_path):
     wanted = compact(activation="lrelu")
     write_pth(tmp_path / "net.pth", from_weights(wanted))
-    with pytest.raises(ValueError, match="net.pth: .*it has no PReLU slopes: give its activation"):
+    with pytest.raises(ValueError, match="net.pth: .*it has no PReLU slopes: say its activation"):
         jaxsr.load(tmp_path / "net.pth")
     assert_same(jaxsr.load(tmp_path / "net.pth", activation="lrelu"), wanted)
     save_weights(tmp_path / "net.safetensors", wanted)
@@ -159,8 +162,85 @@ def test_a_discriminator(tmp_path, name):
     wanted = init_weights(jax.random.key(2), UNetDiscriminatorSN(num_features=2))
     FORMS[name](tmp_path / name, wanted)
     assert_same(load_discriminator(tmp_path / name), wanted)
-    with pytest.raises(ValueError, match=f"{name}: .*is no network known here"):
+    with pytest.raises(ValueError, match=f"{name}: this is a UNetDiscriminatorSN, wanted a gen"):
         jaxsr.load(tmp_path / name)
+
+
+def test_discriminators_are_told_apart(tmp_path):
+    d = init_weights(jax.random.key(2), UNetDiscriminatorSN(num_features=2))
+    write_pth(tmp_path / "d.pth", from_weights(d))
+    assert_same(read(tmp_path / "d.pth", discriminators=True).weights, d)
+    with pytest.raises(
+        ValueError, match="d.pth: this is a UNetDiscriminatorSN, wanted a generator"
+    ):
+        jaxsr.load(tmp_path / "d.pth")
+    write_pth(tmp_path / "g.pth", from_weights(compact()))
+    assert_same(read(tmp_path / "g.pth", discriminators=True).weights, compact())
+    with pytest.raises(
+        ValueError, match="g.pth: this is a SRVGGNetCompact, wanted a discriminator"
+    ):
+        load_discriminator(tmp_path / "g.pth")
+    save_weights(tmp_path / "g.safetensors", compact())
+    with pytest.raises(ValueError, match="g.safetensors holds a generator"):
+        load_discriminator(tmp_path / "g.safetensors")
+
+
+def test_nothing_is_passed_over():
+    """A network beside its wrapper's other tensors is not the whole of the file."""
+    state = from_weights(compact())
+    with pytest.raises(ValueError, match="got extra beside 'params'; save what belongs together"):
+        to_weights({"params": state, "extra": state["body.0.bias"]})
+
+
+def test_numbers_that_float32_cannot_hold_are_refused(tmp_path):
+    state = {name: x.astype(np.float64) for name, x in from_weights(compact()).items()}
+    state["body.0.bias"][0] = 1e300
+    write_pth(tmp_path / "net.pth", state)
+    with pytest.raises(ValueError, match=r"net.pth: got weights up to 1e\+300, beyond float32"):
+        jaxsr.load(tmp_path / "net.pth")
+
+
+def test_types_that_numpy_lacks_are_named(tmp_path):
+    header = b'{"a": {"dtype": "F8_E4M3", "shape": [4], "data_offsets": [0, 4]}}'
+    (tmp_path / "net.safetensors").write_bytes(struct.pack("<Q", len(header)) + header + b"\0" * 4)
+    with pytest.raises(ValueError, match="net.safetensors: a is F8_E4M3; convert it to F32"):
+        jaxsr.load(tmp_path / "net.safetensors")
+
+
+@pytest.mark.parametrize("config", ["[train]\nsteps = 1", "["])
+def test_a_config_that_cannot_be_read_is_named(tmp_path, config):
+    save_weights(tmp_path / "net.safetensors", compact(), metadata={"config": config})
+    with pytest.raises(ValueError, match="net.safetensors keeps a config that cannot be read"):
+        load_degradation(tmp_path / "net.safetensors")
+
+
+def test_depths_that_nobody_trains_are_refused_at_once(tmp_path):
+    state = from_weights(compact(num_convs=1))
+    for i in range(4, 1200, 2):
+        state[f"body.{i}.weight"] = np.zeros((4, 4, 3, 3), np.float32)
+    write_pth(tmp_path / "net.pth", state)
+    begun = time.monotonic()
+    with pytest.raises(ValueError, match="net.pth: .*num_convs is 598, wanted 128 at most"):
+        jaxsr.load(tmp_path / "net.pth")
+    save_weights(tmp_path / "net.safetensors", compact())
+    with safe_open(tmp_path / "net.safetensors", framework="numpy") as file:
+        tensors = {name: file.get_tensor(name) for name in file.keys()}
+        metadata = file.metadata()
+    metadata["jaxsr.arch"] = metadata["jaxsr.arch"].replace(
+        '"num_convs": 1', '"num_convs": 1000000000'
+    )
+    save_file(tensors, tmp_path / "net.safetensors", metadata=metadata)
+    with pytest.raises(ValueError, match="names a network of 1000000000 blocks and holds 8 arrays"):
+        jaxsr.load(tmp_path / "net.safetensors")
+    assert time.monotonic() - begun < 5
+
+
+def test_a_bin_without_its_graph(tmp_path):
+    (tmp_path / "net.bin").write_bytes(b"\0" * 64)
+    with pytest.raises(
+        ValueError, match="net.bin .*; if it is ncnn's, its .param is not beside it"
+    ):
+        jaxsr.load(tmp_path / "net.bin")
 
 
 def test_what_a_file_was(tmp_path):

@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
-from jaxsr.interop.load import load, read
+from jaxsr.interop.load import load, load_discriminator, read
 from jaxsr.interop.pth import read_pth
 from jaxsr.interop.save import save
+from jaxsr.networks.discriminators import UNetDiscriminatorSN
 from jaxsr.networks.generators import EDSR, ESPCN, RRDBNet, SRResNet, SRVGGNetCompact
 from jaxsr.networks.weights import Weights, init_weights
 
@@ -46,7 +47,7 @@ def assert_same(got: Weights, wanted: Weights, rtol=0.0, atol=0.0):
 )
 def test_round_trips(tmp_path, arch, name, layout, dtype, tolerances):
     weights = fresh(arch)
-    assert save(tmp_path / name, weights, layout=layout, dtype=dtype) == ""
+    save(tmp_path / name, weights, layout=layout, dtype=dtype)
     assert_same(load(tmp_path / name), weights, **tolerances)
     assert dtype in read(tmp_path / name).dtypes
 
@@ -67,7 +68,7 @@ def test_metadata_stays_in_our_form(tmp_path):
     "arch, ranges, told",
     [
         (EDSR(2, num_features=2, num_blocks=1, res_scale=0.5), (), "res_scale 0.5, not 1.0"),
-        (SRVGGNetCompact(2, num_features=2, num_convs=1, activation="relu"), (), "no PReLU"),
+        (SRVGGNetCompact(2, num_features=2, num_convs=1, activation="relu"), (), "activation relu"),
         (ESPCN(2, num_features=2, activation="relu"), (), "activation relu, not tanh"),
         (COMPACT, ((0.0, 10.0),), r"ranges \(\(0.0, 10.0\),\)"),
     ],
@@ -77,6 +78,34 @@ def test_says_what_is_lost(tmp_path, arch, ranges, told):
     assert re.search(told, save(tmp_path / "a.pth", weights))
     assert save(tmp_path / "a.safetensors", weights) == ""
     assert_same(load(tmp_path / "a.safetensors"), weights)
+
+
+@pytest.mark.parametrize(
+    "arch, name, layout, told",
+    [
+        (RRDBNet(4, num_features=4, num_blocks=1, plus=True), "a.pth", "new", "that it is ESRGAN+"),
+        (RRDBNet(4, num_features=4, num_blocks=1, plus=True), "a.pth", "middle", "it is ESRGAN+"),
+        (RRDBNet(4, num_features=4, num_blocks=1, plus=True), "a.pth", None, ""),
+        (RRDB, "a.pth", None, "spandrel its growth 2, which takes 32 alone"),
+        (
+            RRDBNet(2, num_features=4, num_blocks=1),
+            "a.param",
+            None,
+            "sides that are multiples of 2",
+        ),
+        (COMPACT, "a.param", None, ""),
+    ],
+)
+def test_says_what_others_miss(tmp_path, arch, name, layout, told):
+    got = save(tmp_path / name, fresh(arch), layout=layout)
+    assert told in got and bool(told) == bool(got), got
+
+
+@pytest.mark.parametrize("name", ["d.pth", "d.safetensors"])
+def test_discriminators_have_the_names_of_pytorch(tmp_path, name):
+    weights = fresh(UNetDiscriminatorSN(num_features=2))
+    assert save(tmp_path / name, weights) == ""
+    assert_same(load_discriminator(tmp_path / name), weights)
 
 
 def test_refuses_what_a_form_cannot_hold(tmp_path):

@@ -242,3 +242,8 @@ def test_others_may_read_a_file(path):
     plain = path.parent / "plain"
     plain.touch()
     assert path.stat().st_mode == plain.stat().st_mode
+
+
+def test_weights_are_shown_in_a_line():
+    weights = init_weights(jax.random.key(0), GENERATORS["compact"](2, num_features=2, num_convs=1))
+    assert repr(weights) == "Weights(SRVGGNetCompact, 326 parameters)"
