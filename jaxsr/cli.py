@@ -12,13 +12,14 @@ from jaxsr.commands.console import out
 from jaxsr.commands.evaluate import evaluate
 from jaxsr.commands.export import export
 from jaxsr.commands.fetch import fetch
+from jaxsr.commands.plot import plot
 from jaxsr.commands.show import explain, sample
 from jaxsr.commands.train import train
 from jaxsr.commands.upscale import upscale
 from jaxsr.commands.weights import convert, info
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
-for command in (train, upscale, sample, explain, evaluate, info, convert, export, fetch):
+for command in (train, upscale, sample, explain, evaluate, plot, info, convert, export, fetch):
     app.command()(command)
 
 

@@ -32,7 +32,7 @@ RESERVED = {
 
 HEAVY = (
     *("flax", "jax", "grain", "orbax", "optax", "PIL", "torch", "tensorflow", "typer", "rich"),
-    *("imagecodecs", "scipy", "sklearn", "tifffile"),
+    *("imagecodecs", "matplotlib", "scipy", "sklearn", "tifffile"),
 )
 # flax.linen itself imports rich.
 HEAVY_FOR_USE = tuple(name for name in HEAVY if name not in ("flax", "jax", "rich"))

@@ -66,15 +66,14 @@ def read_set(
     known = Counter(path.name for path in paths)
     names = [path.name if known[path.name] == 1 else path.as_posix() for path in paths]
     return [
-        Example(number, name, _read(path, scale, channels, ranges))
+        Example(number, name, _read(path, scale, channels, ranges, least=11 + 2 * scale))
         for number, (name, path) in enumerate(zip(names, paths, strict=True))
     ]
 
 
-def _read(path: Path, scale: int, channels: int, ranges: Ranges) -> np.ndarray:
+def _read(path: Path, scale: int, channels: int, ranges: Ranges, *, least: int = 1) -> np.ndarray:
     pixels = files.read(path).pixels
     height, width = (n - n % scale for n in pixels.shape[:2])
-    least = 11 + 2 * scale
     if min(height, width) < least:
         raise ValueError(
             f"{path}: got {pixels.shape[:2]}, wanted {least} pixels a side for SSIM at x{scale}"
