@@ -261,6 +261,10 @@ REFUSED = {
     "train.pixel_steps: got it without loss.adversarial": {
         "train": {"steps": 10, "pixel_steps": 5}
     },
+    "eval.best: got lpips_alex, wanted one of psnr_y, ": {"eval": {"best": "lpips_alex"}},
+    "eval.best: got shift_r, wanted one of psnr_y, ": {"eval": {"best": "shift_r"}},
+    "eval.metrics: got lpips_alex, wanted some of psnr_y, ": {"eval": {"metrics": ["lpips_alex"]}},
+    "eval.metrics: got vmaf, wanted some of psnr_y, ": {"eval": {"metrics": ["vmaf"]}},
     "train.init_discriminator: got it without loss.adversarial": {
         "train": {"steps": 10, "init_discriminator": "d.pth"}
     },

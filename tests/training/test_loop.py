@@ -454,3 +454,17 @@ def test_a_network_overfits_and_then_plays_the_game(pictures, tmp_path):
     game = [r for r in told if r["event"] == "step" and "d_loss" in r]
     assert [r["step"] for r in game] == [151, 152, 153]
     assert not any(r["skipped"] for r in game) and told[-1]["event"] == "end"
+
+
+def test_the_best_by_a_distance_is_the_least(pictures, tmp_path):
+    """Consistency falls as the network learns, and is better so."""
+    sections = {
+        "data": {"train": str(pictures), "val": str(pictures)},
+        "train": {"steps": 6},
+        "eval": {"every": 2, "best": "consistency", "metrics": ["shift_r"], "images": 0},
+    }
+    told = list(train(pixel_config(pictures, **sections), tmp_path / "run"))
+    results = {r["step"]: r["consistency"] for r in told if r["event"] == "eval"}
+    best = told[-1]["best"]
+    assert best["metric"] == "consistency" and best["value"] == min(results.values())
+    assert results[best["step"]] == best["value"] and len(set(results.values())) == 3
