@@ -134,6 +134,7 @@ def test_a_second_signal_stops_at_once(config, tmp_path, number, code):
     command = ["train", config, "--run-dir", run, "--set", "generator.num_convs=40"]
     process = start(command, environment(tmp_path / "cache"))
     wait_for(lambda: logged(run) > 0, process)
+    time.sleep(0.3)  # from the first record on to the compilation
     process.send_signal(number)
     time.sleep(0.3)
     process.send_signal(number)
