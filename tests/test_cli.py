@@ -129,10 +129,12 @@ def test_a_signal_saves_and_the_run_goes_on(whole, config, env, tmp_path, number
     [(signal.SIGTERM, 143), pytest.param(signal.SIGINT, 130, marks=pytest.mark.slow)],
 )
 def test_a_second_signal_stops_at_once(config, tmp_path, number, code):
-    """While it compiles, where an exception crashes the process; nothing cached makes that long."""
+    """While it compiles, where an exception crashes the process; a deep network makes that long."""
     run = tmp_path / "run"
-    process = start(["train", config, "--run-dir", run], environment(tmp_path / "cache"))
+    command = ["train", config, "--run-dir", run, "--set", "generator.num_convs=40"]
+    process = start(command, environment(tmp_path / "cache"))
     wait_for(lambda: logged(run) > 0, process)
+    time.sleep(0.3)  # from the first record on to the compilation
     process.send_signal(number)
     time.sleep(0.3)
     process.send_signal(number)

@@ -64,7 +64,7 @@ def _mapped(path: Path) -> mmap.mmap:
 
 def _read_zip(path: Path, mapped: memoryview) -> dict[str | int, Any]:
     with zipfile.ZipFile(path) as archive:
-        members = _members(archive)
+        members = _members(archive, len(mapped))
         if "data.pkl" not in members:
             raise ValueError("it is an archive without data.pkl")
         unpacked = sum(info.file_size for info in members.values() if info.compress_type)
@@ -74,7 +74,7 @@ def _read_zip(path: Path, mapped: memoryview) -> dict[str | int, Any]:
 
         def content(name: str) -> memoryview:
             info = members[name]
-            return memoryview(archive.read(info)) if info.compress_type else _lying(mapped, info)
+            return _unpacked(archive, info) if info.compress_type else _lying(mapped, info)
 
         if members["data.pkl"].file_size > _MOST_PICKLED:
             raise ValueError(f"its pickle is longer than {_MOST_PICKLED} bytes")
@@ -85,8 +85,10 @@ def _read_zip(path: Path, mapped: memoryview) -> dict[str | int, Any]:
         return _Tree(lambda key: content(f"data/{key}"), order, most).top(state)
 
 
-def _members(archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
-    """The files of an archive by their names below its one folder."""
+def _members(archive: zipfile.ZipFile, size: int) -> dict[str, zipfile.ZipInfo]:
+    """The files of an archive of so many bytes by their names below its one folder."""
+    if sum(info.compress_size for info in archive.infolist()) > size:
+        raise ValueError("its members overlap")
     names = [PurePosixPath(info.filename) for info in archive.infolist()]
     for name in names:
         if name.is_absolute() or ".." in name.parts or "\\" in str(name) or len(name.parts) < 2:
@@ -98,12 +100,19 @@ def _members(archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
     }
 
 
+def _unpacked(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> memoryview:
+    if info.compress_type != zipfile.ZIP_DEFLATED:  # others unpack to much whatever is asked for
+        raise ValueError(f"its member {info.filename[:100]!r} is not compressed by deflate")
+    with archive.open(info) as file:
+        return memoryview(file.read(info.file_size))  # `read()` believes the content, not the size
+
+
 def _lying(mapped: memoryview, info: zipfile.ZipInfo) -> memoryview:
     """The bytes of a member that is stored as it is, where they lie."""
     at = info.header_offset
     signature, flags, name, extra = struct.unpack("<4s2xH18xHH", mapped[at : at + 30])
     start = at + 30 + name + extra
-    content = mapped[start : start + info.file_size]
+    content = mapped[start : start + info.compress_size]
     if signature != b"PK\3\4" or flags & 1 or len(content) != info.file_size:
         raise ValueError(f"its member {info.filename[:100]!r} is encrypted or cut off")
     if zlib.crc32(content) != info.CRC:
@@ -119,6 +128,8 @@ def _read_legacy(mapped: memoryview) -> dict[str | int, Any]:
     unpickle(stream)  # sizes of the numbers in C on the machine that wrote it
     state, storages = unpickle(stream)
     keys, _ = unpickle(stream)
+    if type(keys) is not list or not all(type(key) is str for key in keys):
+        raise ValueError("its storages are listed wrongly")
     at, contents = stream.tell(), {}
     for key in keys:
         storage = storages[key]
@@ -188,8 +199,8 @@ class _Tree:
 
 def _check_lies_within(tensor: Tensor) -> None:
     numbers = (tensor.offset, *tensor.shape, *tensor.strides)
-    if len(tensor.shape) != len(tensor.strides) or not all(0 <= n < _MOST_SIDE for n in numbers):
-        raise ValueError("a tensor has a negative size, or sizes and strides of unlike number")
+    if not all(0 <= number < _MOST_SIDE for number in numbers):
+        raise ValueError("a tensor has a negative or huge size, stride or offset")
     steps = [(side - 1) * step for side, step in zip(tensor.shape, tensor.strides, strict=True)]
     end = tensor.offset + (sum(steps) + 1 if 0 not in tensor.shape else 0)
     # One of more elements than its storage shows some twice, and may be of any size.

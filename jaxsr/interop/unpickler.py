@@ -23,7 +23,12 @@ _PARAMETER = "torch._utils._rebuild_parameter"
 _ORDERED = "collections.OrderedDict"
 _NAMES = (*_DTYPES, *_TENSORS, _PARAMETER, _ORDERED)
 
-_MOST_STEPS = 2**20  # opcodes; a training state has 1e5
+_MOST_STEPS = 2**20  # opcodes, and items that are copied; a training state has 1e5
+_MOST_LETTERS = 1024  # of a key
+# Of larger ones a file could make keys that collide: each look-up would walk through all others.
+_MOST_NUMBER = 2**14  # of a key; an optimiser numbers its parameters
+_MOST_ARGUMENTS = 7  # of a call that makes a tensor
+_MOST_AXES = 16
 
 _CONSTANTS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False}
 _LITERALS = (
@@ -69,9 +74,7 @@ def unpickle(stream: IO[bytes]) -> tuple[Any, dict[str, Storage]]:
     content, and an error of any kind for a damaged pickle.
     """
     machine = _Machine()
-    for step, (opcode, argument, _) in enumerate(pickletools.genops(stream)):
-        if step == _MOST_STEPS:
-            raise Unfit(f"has a pickle of more than {_MOST_STEPS} steps; save its state_dict alone")
+    for opcode, argument, _ in pickletools.genops(stream):
         if opcode.name == "STOP":
             return machine.stack.pop(), machine.storages
         machine.do(opcode.name, argument)
@@ -79,20 +82,28 @@ def unpickle(stream: IO[bytes]) -> tuple[Any, dict[str, Storage]]:
 
 
 class _Machine:
-    """Does what an opcode says; globals are names, and calling them describes a tensor."""
+    """Does what an opcode says; globals are names, and calling them describes a tensor.
+
+    A file can name a value any number of times, so no step may go through a whole one unpaid.
+    """
 
     def __init__(self):
         self.stack: list[Any] = []
         self.outer: list[list[Any]] = []  # the stacks below each mark
         self.memo: dict[int, Any] = {}
         self.storages: dict[str, Storage] = {}
+        self.steps_left = _MOST_STEPS
 
     def do(self, name: str, argument: Any) -> None:
+        self._spend(1)
         if name in _CONSTANTS:
             self.stack.append(_CONSTANTS[name])
         elif name in _LITERALS:
             self.stack.append(argument)
         elif name in ("PUT", "BINPUT", "LONG_BINPUT"):
+            # They are counted from 0, or from 1 by Python 2; others could be made to collide.
+            if not 0 <= argument <= len(self.memo) + 1:
+                raise ValueError("the pickle does not count what it remembers")
             self.memo[argument] = self.stack[-1]
         elif name in ("GET", "BINGET", "LONG_BINGET"):
             self.stack.append(self.memo[argument])
@@ -103,6 +114,11 @@ class _Machine:
             self.stack = []
         elif name not in ("PROTO", "FRAME") and not (self._collect(name) or self._fill(name)):
             self._name(name, argument)
+
+    def _spend(self, steps: int) -> None:
+        self.steps_left -= steps
+        if self.steps_left < 0:
+            raise Unfit(f"has a pickle of more than {_MOST_STEPS} steps; save its state_dict alone")
 
     def _marked(self) -> list[Any]:
         items, self.stack = self.stack, self.outer.pop()
@@ -160,7 +176,7 @@ class _Machine:
             self.stack[-2:] = [_global(*self.stack[-2:])]
         elif name == "REDUCE":
             arguments = self.stack.pop()
-            self.stack[-1] = _called(self.stack[-1], arguments)
+            self.stack[-1] = self._called(self.stack[-1], arguments)
         elif name == "BINPERSID":
             storage = _storage(self.stack[-1])
             if self.storages.setdefault(storage.key, storage) != storage:
@@ -169,8 +185,23 @@ class _Machine:
         else:
             raise Unfit(_refusal(f"the pickle opcode {name}"))
 
+    def _called(self, function: Any, arguments: Any) -> Any:
+        if type(function) is not _Global or type(arguments) is not tuple:
+            raise Unfit(_refusal("a call of something that it made itself"))
+        if function.name == _ORDERED and len(arguments) < 2:
+            items = arguments[0] if arguments else []  # Python 2 wrote them as a list
+            self._spend(len(items))
+            return dict(_pairs(items))
+        if function.name in _TENSORS and len(arguments) <= _MOST_ARGUMENTS:
+            return _tensor(*arguments)
+        if function.name == _PARAMETER and type(arguments[0]) is Tensor:
+            return arguments[0]
+        raise Unfit(_refusal(f"a wrong call of {function.name}"))
 
-def _global(module: str, name: str) -> _Global:
+
+def _global(module: Any, name: Any) -> _Global:
+    if type(module) is not str or type(name) is not str:
+        raise TypeError("the pickle names code by what is no text")
     name = f"{module}.{name}"
     if name not in _NAMES:
         raise Unfit(_refusal(repr(name[:100]).strip("'\"")))
@@ -186,22 +217,16 @@ def _refusal(what: str) -> str:
 
 def _pairs(items: Any) -> list[tuple[str | int, Any]]:
     pairs = [(key, value) for key, value in items]
-    # Of tuples and huge integers a file could make keys that take hours to hash.
-    if not all(type(k) is str or (type(k) is int and abs(k) < 2**31) for k, _ in pairs):
-        raise Unfit(_refusal("a dict whose keys are neither strings nor numbers"))
+    if not all(_is_key(key) for key, _ in pairs):
+        raise Unfit(_refusal("a dict whose keys are neither short strings nor small numbers"))
     return pairs
 
 
-def _called(function: Any, arguments: Any) -> Any:
-    if type(function) is not _Global or type(arguments) is not tuple:
-        raise Unfit(_refusal("a call of something that it made itself"))
-    if function.name == _ORDERED:
-        return dict(_pairs(*arguments)) if arguments else {}
-    if function.name in _TENSORS:
-        return _tensor(*arguments)
-    if function.name == _PARAMETER and type(arguments[0]) is Tensor:
-        return arguments[0]
-    raise Unfit(_refusal(f"a wrong call of {function.name}"))
+def _is_key(key: Any) -> bool:
+    """Whether hashing and comparing it takes no time to speak of; tuples could take hours."""
+    if type(key) is str:
+        return len(key) <= _MOST_LETTERS
+    return type(key) is int and 0 <= key < _MOST_NUMBER
 
 
 def _tensor(
@@ -209,6 +234,8 @@ def _tensor(
 ) -> Tensor:  # rest: requires_grad, hooks, and bits of conjugate and negative views
     if type(storage) is not Storage or type(shape) is not tuple or type(strides) is not tuple:
         raise TypeError("a tensor is described wrongly")
+    if len(shape) != len(strides) or len(shape) > _MOST_AXES:
+        raise ValueError("a tensor has too many axes, or sizes and strides of unlike number")
     if not all(type(number) is int for number in (offset, *shape, *strides)):
         raise TypeError("a tensor's sizes are no whole numbers")
     if rest[2:] and rest[2]:
@@ -217,10 +244,12 @@ def _tensor(
 
 
 def _storage(saved: Any) -> Storage:
+    if type(saved) is not tuple or len(saved) not in (5, 6):
+        raise TypeError("a storage is described wrongly")
     kind, storage, key, _, size, *view = saved  # where it lay (cpu, cuda:0) does not matter
     if type(storage) is not _Global or storage.name not in _DTYPES or kind != "storage":
         raise TypeError("a storage is described wrongly")
-    if type(key) is not str or type(size) is not int:
+    if type(key) is not str or len(key) > _MOST_LETTERS or type(size) is not int:
         raise TypeError("a storage has no name or size")
     if any(view):
         raise Unfit("was written by a PyTorch before 0.4; save it anew with a later one")

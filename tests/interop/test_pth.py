@@ -1,13 +1,18 @@
 """`.pth` files: those that PyTorch wrote (tests/parity/pth.py), damaged ones, and hostile ones."""
 
 import argparse
+import copy
 import importlib
 import mmap
 import os
 import pickle
 import struct
+import time
 import tracemalloc
 import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
 
@@ -228,10 +233,15 @@ ODD = {
     "out-of-band": (b"\x97.", "opcode NEXT_BUFFER"),
     "tuple as key": (b"}K\1\x85K\1s.", "keys are neither"),
     "huge key": (b"}\x8a\5\0\0\0\0\1K\1s.", "keys are neither"),
+    "large number as key": (b"}M\0\x40K\1s.", "keys are neither"),
+    "negative number as key": (b"}J\xff\xff\xff\xffK\1s.", "keys are neither"),
+    "long key": (b"}X\1\4\0\0" + b"k" * 1025 + b"K\1s.", "keys are neither"),
+    "two arguments of an ordered": (NAMED + b"]]\x86R.", "a wrong call of collections.OrderedDict"),
     "tuple as key of an ordered": (NAMED + b"]K\1\x85K\2\x86a\x85R.", "keys are neither"),
     "name as value": (b"}" + KEY + NAMED + b"s.", "name of code"),
     "no dict": (b"]K\1a.", "holds a list and not a dict"),
     "no memo": (b"h\7.", "no whole PyTorch file"),
+    "negative memo": (b"}p-1\n.", "does not count"),
     "empty stack": (b"}s.", "no whole PyTorch file"),
     "too few for a tuple": (b"K\1\x87.", "stack is empty"),
     "no mark": (b"K\1t.", "no whole PyTorch file"),
@@ -256,6 +266,11 @@ def test_odd_pickles(tmp_path, name):
         refused(path, word)
 
 
+def test_python_2_wrote_pairs_and_counted_from_1(tmp_path):
+    pickled = NAMED + b"q\1(]q\2]q\3(U\1kK\1eatq\4Rq\5."
+    assert read_pth(zipped(tmp_path / "a.pth", pickled)) == {"k": 1}
+
+
 def bombs():
     doubled = b"]q\0" + b"".join(b"](" + b"h%c" % n * 2 + b"eq%c" % (n + 1) for n in range(60))
     deep = b"]" * 5000 + b"a" * 4999
@@ -264,7 +279,7 @@ def bombs():
         "deep lists": (b"}K\1" + deep + b"s.", "deeper than 64"),
         "list in itself": (b"}K\1]q\0h\0as.", "deeper than 64"),
         "steps": (b"N" * 2**20 + b".", "more than 1048576 steps"),
-        "memo": (b"}r\xff\xff\xff\xff.", None),
+        "memo": (b"}r\xff\xff\xff\xff.", "does not count"),
         "frame": (b"\x95" + b"\xff" * 7 + b"\x7f}.", None),
         "bytes": (b"\x96" + b"\xff" * 7 + b"\x7f.", "no whole PyTorch file"),
         "nested tuples as keys": (b"}" + b")" + b"2\x86" * 60 + b"K\1s.", "opcode DUP"),
@@ -275,25 +290,129 @@ def bombs():
 def test_bombs_take_little_memory(tmp_path, name):
     opcodes, word = bombs()[name]
     path = zipped(tmp_path / "a.pth", b"\x80\x04" + opcodes)
+    with little_memory(2**26):
+        if word is None:
+            assert read_pth(path) == {}
+        else:
+            refused(path, word)
+
+
+@contextmanager
+def little_memory(most: int) -> Iterator[None]:
     tracemalloc.start()
-    if word is None:
-        assert read_pth(path) == {}
-    else:
+    try:
+        yield
+        assert tracemalloc.get_traced_memory()[1] < most
+    finally:
+        tracemalloc.stop()
+
+
+def slow():
+    """Pickles that go through one large value again and again: each took seconds, or hours."""
+
+    def numbered(numbers):
+        return b"".join(b"J" + struct.pack("<i", number) + b"N" for number in numbers)
+
+    def stored(key, rest=b""):
+        return b"(X\7\0\0\0storagectorch\nFloatStorage\n" + key + b"NK\6" + rest + b"t"
+
+    repeated = 30000
+    lists = b"]q\0" + b"".join(b"](" + b"h%c" % n * 2 + b"eq%c" % (n + 1) for n in range(24))
+    nones = b"N" * 50000
+    pairs = b"](" + b"K\1N\x86" * 1000 + b"e\x85q\0"
+    long = b"X" + struct.pack("<i", 2**22) + b"k" * 2**22
+    rebuild = b"ctorch._utils\n_rebuild_tensor_v2\nq\0(" + stored(KEY[:-1] + b"0") + b"QK\0"
+    ones = b"(" + b"K\1" * 10000 + b"tq\1"
+    huge = b"(" + (b"\x8a\x08" + struct.pack("<q", 2**61 + 1)) * 10**5 + b"t"
+    # Where Python seeks the last of them, in its table of 2**15, it meets all the others first.
+    meeting = [0]
+    while len(meeting) < 21800:
+        meeting.append((5 * meeting[-1] + 1) % 2**15)
+    meeting += [751885611] * 2 * repeated
+    of_one_hash = [n * (2**61 - 1) for n in range(20000)]
+    return {
+        "code": (lists + b"\x8c\1x\x93", "what is no text"),
+        "pairs": (NAMED + b"q\1" + pairs + b"h\1h\0R" * repeated, "1048576 steps"),
+        "shape": (rebuild + ones + b"h\1tq\2" + b"h\0h\2R" * repeated, "too many axes"),
+        "strides": (rebuild + b")" + ones + b"tq\2" + b"h\0h\2R" * repeated, "unlike number"),
+        "product": (b"}K\1" + rebuild + huge * 2 + b"tRs", "too many axes"),
+        "arguments": (
+            rebuild + b"))" + nones + b"tq\1" + b"h\0h\1R" * repeated,
+            "wrong call of torch._utils._rebuild_tensor_v2",
+        ),
+        "storage": (stored(KEY, nones) + b"q\0" + b"h\0Q" * repeated, "described wrongly"),
+        "equal names": (
+            stored(long) + b"Q" + stored(long) + b"q\0" + b"h\0Q" * repeated,
+            "no name or size",
+        ),
+        "equal keys": (
+            b"}" + long + b"Ns(" + long + b"q\0N" + b"h\0N" * repeated + b"u",
+            "neither short strings",
+        ),
+        "keys": (b"}(" + numbered(meeting) + b"u", "nor small numbers"),
+        "memo": (b"N" + b"".join(b"p%d\n" % n for n in of_one_hash), "does not count"),
+    }
+
+
+@pytest.mark.parametrize("name", slow())
+def test_bombs_take_little_time(tmp_path, name):
+    opcodes, word = slow()[name]
+    path = zipped(tmp_path / "a.pth", b"\x80\x04" + opcodes + b".")
+    with little_time():
         refused(path, word)
-    peak = tracemalloc.get_traced_memory()[1]
-    tracemalloc.stop()
-    assert peak < 64 * 2**20
+
+
+@contextmanager
+def little_time() -> Iterator[None]:
+    start = time.process_time()
+    yield
+    assert time.process_time() - start < 1
+
+
+def test_the_storages_of_a_legacy_file_have_texts_as_names(tmp_path):
+    nested = b")" + b"".join(b"q%ch%c\x86" % (n, n) for n in range(26))
+    path = as_legacy(tmp_path / "a.pth", b"\x80\2}.")
+    assert read_pth(path) == {}
+    start = path.read_bytes()[: -len(pickle.dumps([], 2))]
+    for keys in (b"]" + nested + b"a", b"]K\1a", b"}", KEY):
+        path.write_bytes(start + b"\x80\2" + keys + b".")
+        with little_time():
+            refused(path, "its storages are listed wrongly")
+
+
+@pytest.mark.parametrize("shown, word", [(2**22, "overlap"), (0, "cut off")])
+def test_members_that_are_one(tmp_path, shown, word):
+    """A small file must not be summed up for each of its members."""
+    path = tmp_path / "a.pth"
+    tensors = [tensor(str(n), 2**20, shape=(1,), strides=(1,)) for n in range(2000)]
+    zipped(path, in_dict(*tensors), {"data/0": bytes(2**22)})
+    with zipfile.ZipFile(path, "a") as archive:
+        for n in range(1, 2000):
+            archive.filelist.append(copy.copy(archive.filelist[1]))
+            archive.filelist[-1].filename = f"archive/data/{n}"
+            archive.filelist[-1].compress_size = shown
+        archive.comment = b"written anew"
+    with little_time():
+        refused(path, word)
+
+
+def test_a_member_that_unpacks_to_more_than_it_says(tmp_path):
+    path = tmp_path / "a.pth"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+        archive.writestr("a/data.pkl", in_dict(tensor()))
+        archive.writestr("a/data/0", bytes(2**25))
+        archive.filelist[1].file_size, archive.filelist[1].CRC = 24, zlib.crc32(bytes(24))
+    with little_memory(2**22):
+        np.testing.assert_array_equal(read_pth(path)["0"], np.zeros((2, 3)))
+    refused(zipped(path, in_dict(tensor()), compression=zipfile.ZIP_BZIP2), "compressed by deflate")
 
 
 def test_an_archive_that_unpacks_to_much(tmp_path):
     huge = {"data/0": bytes(2**24)}
     pickled = in_dict(tensor(size=2**22, shape=(2**22,), strides=(1,)))
     path = zipped(tmp_path / "a.pth", pickled, huge, compression=zipfile.ZIP_DEFLATED)
-    tracemalloc.start()
-    refused(path, "unpacks to")
-    peak = tracemalloc.get_traced_memory()[1]
-    tracemalloc.stop()
-    assert peak < 2**22
+    with little_memory(2**22):
+        refused(path, "unpacks to")
 
 
 OUTSIDE = {
