@@ -49,12 +49,17 @@ def check(weights: Weights, image: jax.Array | np.ndarray) -> None:
     arch: Any = weights.arch
     if getattr(arch, "latent", 0):
         raise ValueError("got weights that make pictures of noise; call jaxsr.sample instead")
-    if image.ndim < 3 or image.shape[-1] != arch.channels or 0 in image.shape:
-        raise ValueError(
-            f"image: got shape {image.shape}, wanted [..., H, W, {arch.channels}], none of them 0; "
-            "give the channels that the network was trained on"
-        )
+    check_shape(image, arch.channels)
     if not (jnp.issubdtype(image.dtype, jnp.floating) or image.dtype in (jnp.uint8, jnp.uint16)):
         raise ValueError(
             f"image: got {image.dtype}, wanted uint8, uint16 or a float in [0, 1]; convert it"
+        )
+
+
+def check_shape(image: jax.Array | np.ndarray, channels: int) -> None:
+    """Raise ValueError for what is not [..., H, W, channels] or is empty."""
+    if image.ndim < 3 or image.shape[-1] != channels or 0 in image.shape:
+        raise ValueError(
+            f"image: got shape {image.shape}, wanted [..., H, W, {channels}], none of them 0; "
+            "give the channels that the network was trained on"
         )

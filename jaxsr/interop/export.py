@@ -15,7 +15,7 @@ import jax.numpy as jnp
 from jax import Array, export
 
 from jaxsr.imaging.files import replacing
-from jaxsr.inference.upscale import upscale
+from jaxsr.inference.upscale import check_shape, upscale
 from jaxsr.networks.weights import Weights
 
 PLATFORMS = ("cpu", "cuda", "rocm", "tpu")
@@ -160,11 +160,7 @@ def _unsealed(path: Path) -> bytearray:
 
 
 def _check(image: Array, channels: int) -> None:
-    if image.ndim < 3 or image.shape[-1] != channels or 0 in image.shape:
-        raise ValueError(
-            f"image: got shape {image.shape}, wanted [..., H, W, {channels}], none of them 0; "
-            "give the channels that the network was trained on"
-        )
+    check_shape(image, channels)
     if not jnp.issubdtype(image.dtype, jnp.floating):
         raise ValueError(
             f"image: got {image.dtype}, wanted a float; divide uint8 by 255, uint16 by 65535"

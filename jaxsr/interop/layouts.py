@@ -23,7 +23,7 @@ from jaxsr.interop.families import (
 )
 from jaxsr.networks.discriminators import DISCRIMINATORS
 from jaxsr.networks.generators import GENERATORS
-from jaxsr.networks.weights import Weights, make_arch, shapes, stored
+from jaxsr.networks.weights import Weights, few, make_arch, shapes, stored
 
 WRAPPERS = ("params_ema", "params-ema", "params", "state_dict", "model_state_dict", "model", "net")
 PREFIXES = ("module.", "_orig_mod.")  # of parallel and of compiled networks
@@ -163,7 +163,7 @@ def _inner(state: Mapping[str, Any], network: str) -> Mapping[str, Any] | None:
         if isinstance(state.get(key), Mapping):
             beside = [str(name) for name, x in state.items() if isinstance(x, np.ndarray)]
             if beside:
-                raise ValueError(f"got {_few(beside)} beside {key!r}; save what belongs together")
+                raise ValueError(f"got {few(beside)} beside {key!r}; save what belongs together")
             return state[key]
     for prefix in PREFIXES:
         bare = _below(prefix, state)
@@ -190,7 +190,7 @@ def _arrays(state: Mapping[str, Any]) -> Mapping[str, np.ndarray]:
         )
     ]
     if others or not state:
-        what = _few(others) or "nothing"
+        what = few(others) or "nothing"
         raise ValueError(f"got {what}, wanted a state dict that holds arrays of floats alone")
     return state
 
@@ -226,7 +226,7 @@ def _recognise(state: Mapping[str, Any], families: Mapping[str, Family]) -> tupl
             f" {likeness[nearest]:.0%} of the kinds of names"
         )
         raise ValueError(
-            f"a state dict of {len(state)} tensors, {_few(state)}, is no network known here"
+            f"a state dict of {len(state)} tensors, {few(state)}, is no network known here"
             + (near if likeness[nearest] > 0.1 else "")
         )
     if nearest[0] not in families:
@@ -280,11 +280,6 @@ def _require_match(what: str, state: Mapping[str, np.ndarray], slots: Collection
         "not of it": state.keys() - wanted.keys() - _counters(wanted),
         "of another shape": misfits,
     }
-    problems = [f"{len(names)} {how}: {_few(names)}" for how, names in groups.items() if names]
+    problems = [f"{len(names)} {how}: {few(names)}" for how, names in groups.items() if names]
     if problems:
         raise ValueError(f"{what}, but {'; '.join(problems)}")
-
-
-def _few(names: Collection[str]) -> str:
-    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
-    return ", ".join(sorted(names)[:3]) + more

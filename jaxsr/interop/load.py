@@ -9,7 +9,6 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from safetensors import SafetensorError, safe_open
 
 from jaxsr.interop.fetch import fetched
 from jaxsr.interop.graphs import from_ncnn
@@ -18,7 +17,13 @@ from jaxsr.interop.ncnn import read_ncnn
 from jaxsr.interop.pth import read_pth
 from jaxsr.interop.public import PUBLIC
 from jaxsr.networks.features import VGGParams, vgg_params
-from jaxsr.networks.weights import FORMAT_KEY, Weights, read_metadata, read_weights
+from jaxsr.networks.weights import (
+    FORMAT_KEY,
+    Weights,
+    open_safetensors,
+    read_metadata,
+    read_weights,
+)
 
 PICKLED = (".pth", ".pt", ".ckpt", ".bin")
 FLOATS = {"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16"}
@@ -167,7 +172,7 @@ def _state(file: Path) -> dict[Any, Any]:
             raise ValueError(f"{error}; if it is ncnn's, its .param is not beside it") from error
     if _kind(file) in PICKLED:
         return read_pth(file)
-    with _safetensors(file) as tensors:
+    with open_safetensors(file) as tensors:
         for name in tensors.keys():
             dtype = tensors.get_slice(name).get_dtype()
             if dtype not in (*FLOATS, *INTEGERS):
@@ -176,17 +181,8 @@ def _state(file: Path) -> dict[Any, Any]:
 
 
 def _stored_dtypes(file: Path) -> tuple[str, ...]:
-    with _safetensors(file) as tensors:
+    with open_safetensors(file) as tensors:
         return tuple(sorted({FLOATS[tensors.get_slice(n).get_dtype()] for n in tensors.keys()}))
-
-
-@contextmanager
-def _safetensors(file: Path) -> Iterator[Any]:
-    try:
-        with safe_open(file, framework="numpy") as tensors:
-            yield tensors
-    except SafetensorError as error:
-        raise ValueError(f"{file} is no whole .safetensors file: {error}") from error
 
 
 @contextmanager

@@ -164,7 +164,7 @@ def stored(array: np.ndarray, dtype: str) -> np.ndarray:
 def read_weights(path: str | Path) -> Weights:
     """Read what `save_weights` wrote; ValueError says what is wrong with any other file."""
     path = Path(path)
-    with _open(path) as file:
+    with open_safetensors(path) as file:
         arch = _read_arch(path, file.metadata() or {})
         ranges = _read_ranges(path, file.metadata() or {})
         arrays = {name: _widened(file.get_tensor(name)) for name in file.keys()}
@@ -180,7 +180,7 @@ def read_weights(path: str | Path) -> Weights:
 
 def read_metadata(path: str | Path) -> dict[str, str]:
     """Return the metadata of a .safetensors file: for ours, format, network and provenance."""
-    with _open(Path(path)) as file:
+    with open_safetensors(Path(path)) as file:
         return file.metadata() or {}
 
 
@@ -192,7 +192,8 @@ def _flatten(params: Any, stats: Any) -> dict[str, Any]:
     return flatten_dict({"params": params, "stats": stats}, sep="/")
 
 
-def _open(path: Path) -> Any:
+def open_safetensors(path: Path) -> Any:
+    """A context manager of the tensors in a .safetensors file; ValueError where it is not whole."""
     if not path.is_file():
         raise ValueError(f"no weights file at {path}: check the path")
     try:
@@ -233,11 +234,12 @@ def _require_match(path: Path, got: Mapping[str, Any], wanted: Mapping[str, Any]
         "not of this network": got.keys() - wanted.keys(),
         "of another shape or type": misfits,
     }
-    problems = [f"{_few(names)} {what}" for what, names in groups.items() if names]
+    problems = [f"{few(names)} {what}" for what, names in groups.items() if names]
     if problems:
         raise ValueError(f"{path} does not fit the network it names: {'; '.join(problems)}")
 
 
-def _few(names: Collection[str]) -> str:
+def few(names: Collection[str]) -> str:
+    """The first three names, and how many more there are."""
     more = f" and {len(names) - 3} more" if len(names) > 3 else ""
     return ", ".join(sorted(names)[:3]) + more
