@@ -535,6 +535,7 @@ def test_evaluates_the_classical_methods_alone_and_networks_beside_them(
         *("nearest", "bilinear", "bicubic", "lanczos", "wiener", "toy"),
     ]
     metrics = {"psnr_y", "ssim_y", "psnr_rgb", "ssim_rgb"}
+    metrics |= {"shift_r", "shift_g", "shift_b", "consistency"}
     for result in report["methods"].values():
         assert set(result) == {"mean", "identical", "images", "seconds"}
         assert set(result["mean"]) == metrics

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import typer
 from rich.console import Console
+from rich.table import Table
 from rich.text import Text
 
 # Names of files may hold brackets, which are no markup.
@@ -39,6 +40,13 @@ def complain(sentence: str) -> None:
     """Print an error."""
     lines = "\n".join(map(printable, sentence.split("\n")))
     err.print(Text.assemble(("error: ", "bold red"), lines))
+
+
+def print_table(table: Table, console: Console) -> None:
+    """Print a table as wide as the terminal, or, to a file, as wide as it is."""
+    if not console.is_terminal:
+        console = Console(file=console.file, width=1000)
+    console.print(table)
 
 
 def printable(text: str) -> str:

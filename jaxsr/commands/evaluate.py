@@ -13,9 +13,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from jaxsr.commands.console import FAILED, complain, err, out, plain_errors
-
-WIDE = 120  # characters: figures that are cut off are none
+from jaxsr.commands.console import FAILED, complain, err, out, plain_errors, print_table
 
 
 def evaluate(
@@ -120,7 +118,7 @@ def evaluate(
             )
             figures = _followed(steps, shown)
             finish(figures)
-        shown.print(_table(figures), width=max(shown.width, WIDE))
+        print_table(_table(figures), shown)
         shown.print(figures["definition"], style="dim")
         _write_json(figures, json_)
         failures = unmet(wanted, figures, list(methods))
@@ -240,9 +238,10 @@ def _table(report: dict[str, Any]) -> Table:
     names = next(iter(report["methods"].values()))["mean"]
     columns = {name: described(name) for name in names if not name.startswith("shift")}
     table = Table(title=f"{report['dataset']}, x{report['scale']}, mean")
-    table.add_column("method")
+    table.add_column("method", overflow="fold")
     for name in (*columns, "seconds"):
-        table.add_column(name, justify="right")
+        # On a narrow terminal a heading breaks, and a figure never.
+        table.add_column(name, justify="right", overflow="fold", min_width=7)
     for name, result in report["methods"].items():
         figures = [_figure(result, m, facts["decimals"]) for m, facts in columns.items()]
         table.add_row(name, *figures, format(result["seconds"], ".1f"))

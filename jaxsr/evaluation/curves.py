@@ -98,8 +98,8 @@ def _values(record: Record) -> Iterator[tuple[Panel, str, float]]:
     """Panel, label and value of each curve that goes through a record."""
     event = record["event"]
     for name, value in record.items():
-        # None stands for what is not finite, and a penalty of 0 was not taken at this step.
-        if not isinstance(value, float) or (name == "penalty" and not value):
+        # None stands for what is not finite.
+        if not isinstance(value, float):
             continue
         if event == "step":
             term = Panel(TERM, f"{name.removeprefix('g_').capitalize()} loss", log=True, noisy=True)

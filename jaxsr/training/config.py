@@ -211,12 +211,14 @@ def _check_degradation(config: Config, g: Any) -> None:
     if stated and (latent or data.lr):
         why = "this generator makes pictures of noise" if latent else "data.lr is taken as it is"
         raise ValueError(f"degrade: got {config.degrade!r}, but {why}; remove the section")
+    if data.val_lr and not data.val:
+        raise ValueError("data.val_lr: got it without data.val; name the HR pictures of the pairs")
     if latent or g.scale > 1:
         return
-    if data.lr and data.val:
+    if data.lr and data.val and not data.val_lr:
         raise ValueError(
             "data.val: got it beside data.lr at scale 1, where nothing says how to degrade it; "
-            "remove data.val, or replace data.lr by a [degrade] section"
+            "name its degraded pictures in data.val_lr"
         )
     if not data.lr and config.degrade.get("kind", "bicubic") == "bicubic":
         raise ValueError(

@@ -286,5 +286,7 @@ class _Waiting:
         examples = f"{first}-{first + self.batch_size - 1}"
         self.skipped = int(metrics["skipped"])
         self.bad = [*self.bad, examples] if self.skipped else []
+        if not metrics.get("penalty"):  # a lazy one was not taken at this step
+            metrics.pop("penalty", None)
         fields = {"examples": examples, "seconds": seconds, **metrics}
         return [{"event": "step", "step": step, **fields}]

@@ -43,7 +43,10 @@ class Adversarial(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Penalty(msgspec.Struct, frozen=True, kw_only=True):
-    """Gradient penalty of D, every `every` steps and then `every` times as strong."""
+    """Gradient penalty of D, every `every` steps and then `every` times as strong.
+
+    Of it those are logged that fall on a step of `train.log_every`.
+    """
 
     kind: Literal["r1", "wgan_gp"]
     weight: Weight = 10.0
@@ -60,7 +63,7 @@ class Loss(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Data(msgspec.Struct, frozen=True, kw_only=True):
-    """Pictures: files, folders, globs or `package:NAME/PATH`; `lr` names those of pairs.
+    """Pictures: files, folders, globs or `package:NAME/PATH`; `lr` and `val_lr` those of pairs.
 
     `ranges` holds what stands for 0 and 1 in each band, or one pair for all; absent: the ends of
     the integers' type.
@@ -69,6 +72,7 @@ class Data(msgspec.Struct, frozen=True, kw_only=True):
     train: Paths
     lr: Paths | None = None
     val: Paths = ()
+    val_lr: Paths | None = None  # absent: as `degrade` says, or by bicubic
     crop: Positive = 128  # HR pixels
     flip: bool = True  # mirror half of the crops
     turn: bool = True  # turn crops by 0, 90, 180 or 270 degrees
@@ -123,7 +127,7 @@ class Eval(msgspec.Struct, frozen=True, kw_only=True):
     every: Positive = 1000
     metrics: tuple[str, ...] = ()  # beside the usual ones: ms_ssim_y, ms_ssim_rgb, niqe
     lpips: tuple[str, ...] = ()  # files of network and heads, as ["alexnet", "lpips-alex"]
-    dists: tuple[str, ...] = ()  # files of VGG16, alpha and beta
+    dists: tuple[str, ...] = ()  # files of VGG16, and of alpha and beta
     best: str | None = None  # the metric whose best weights are kept; absent: psnr_y, or psnr
     images: Count = 4  # pictures in the grid
     image_size: Positive = 256  # HR pixels of a side of its crops

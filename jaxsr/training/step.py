@@ -147,7 +147,7 @@ def make_local_step(config: Config, mesh: Mesh, *, pixel_only: bool) -> Step:
                 def later():
                     return jax.lax.pcast(jnp.zeros(()), AXIS, to="varying")
 
-                return jax.lax.cond(state.step % penalty.every == 0, now, later)
+                return jax.lax.cond((state.step + 1) % penalty.every == 0, now, later)
 
             d_grads, d_metrics, d_stats, _ = _gradient(d_loss, "d_loss", state.d, pictures, parts)
             d = _update(tx, state.d, d_grads, d_schedule(state.step), d_stats)

@@ -7,9 +7,17 @@ import jax
 import numpy as np
 from jax.sharding import Mesh
 
-from jaxsr.evaluation.evaluate import DEGRADED, degraded, evaluate, read_set, super_resolve
+from jaxsr.evaluation.evaluate import (
+    DEGRADED,
+    Example,
+    degraded,
+    evaluate,
+    read_pairs,
+    read_set,
+    super_resolve,
+)
 from jaxsr.evaluation.measures import Measures, make_measures, usual
-from jaxsr.imaging.color import from_float
+from jaxsr.imaging.color import from_float, to_float
 from jaxsr.imaging.find import find_pictures
 from jaxsr.inference.sample import sample, tile
 from jaxsr.interop.load import load_tensors
@@ -25,7 +33,7 @@ _by_name = jax.jit(super_resolve, static_argnums=(0, 2))
 
 
 class Validation:
-    """The test set `data.val` of a run, false where there is nothing to measure or show.
+    """The test set of a run, false where there is nothing to measure or show.
 
     Of noise to image there are no figures, only pictures of the same noise each time.
     """
@@ -34,15 +42,12 @@ class Validation:
         arch, data = generator(config), config.data
         self._config, self._mesh, self._scale = config, mesh, arch.scale
         self._latent = getattr(arch, "latent", 0)
-        # Beside pairs it is the default, bicubic: their networks are measured on what is known.
+        # Of `data.val` alone beside pairs it is the default, bicubic.
         self._degradation = degradation(config)
         # What stands beside the network, and has to be beaten.
         self._simple = DEGRADED if arch.scale == 1 else "bicubic"
         self._measures = _measures(config) if data.val else None
-        paths = find_pictures(data.val) if data.val else []
-        self.examples = read_set(
-            paths, scale=arch.scale, channels=arch.channels, ranges=data.ranges
-        )
+        self.examples = _examples(config)
 
     def __bool__(self) -> bool:
         return bool(self.examples or self._latent)
@@ -79,9 +84,11 @@ class Validation:
         scale, side = self._scale, self._config.eval.image_size
         side = max(side - side % scale, scale)
         shown = self.examples[: self._config.eval.images]
-        crops = [_centre(e.like, side)[None] for e in shown]
+        crops = [_centre(e.like, side, scale)[None] for e in shown]
         small = [
             _degraded(np.array([e.number], np.uint32), crop, self._degradation)
+            if e.lr is None
+            else to_float(_centre(e.lr, side // scale)[None])
             for e, crop in zip(shown, crops, strict=True)
         ]
         columns = {
@@ -108,9 +115,21 @@ def _measures(config: Config) -> Measures:
     return measures
 
 
-def _centre(picture: np.ndarray, side: int) -> np.ndarray:
+def _examples(config: Config) -> list[Example]:
+    arch, data = generator(config), config.data
+    options: dict[str, Any] = {"channels": arch.channels, "ranges": data.ranges}
+    if data.val_lr:
+        return read_pairs(data.val, data.val_lr, scale=arch.scale, **options)
+    return read_set(find_pictures(data.val), scale=arch.scale, **options) if data.val else []
+
+
+def _centre(picture: np.ndarray, side: int, scale: int = 1) -> np.ndarray:
+    """The middle, from a multiple of `scale` on, so that those of a pair show the same."""
     height, width = (min(side, n) for n in picture.shape[:2])
-    y, x = (picture.shape[0] - height) // 2, (picture.shape[1] - width) // 2
+    y, x = (
+        (n - m) // (2 * scale) * scale
+        for n, m in zip(picture.shape[:2], (height, width), strict=True)
+    )
     return picture[y : y + height, x : x + width]
 
 

@@ -18,7 +18,7 @@ LOG = """\
 {"event": "eval", "step": 20, "psnr_y": 29.5, "lpips_alex": 0.125, "identical": 0}
 {"event": "save", "step": 20}
 {"event": "start", "step": 20, "steps": 40}
-{"event": "step", "step": 30, "examples": "16-23", "seconds": 1.5, "d_fake": -1.5, "d_grad_norm": 4.0, "d_loss": 1.25, "d_lr": 0.0625, "d_real": 0.75, "g_adversarial": 2.5, "g_grad_norm": 3.0, "g_loss": 2.75, "l1": 0.25, "lr": 0.125, "pairwise_distance": 0.25, "pairwise_distance_real": 0.5, "penalty": 0.0, "perceptual": 3.5, "skipped": 0.0}
+{"event": "step", "step": 30, "examples": "16-23", "seconds": 1.5, "d_fake": -1.5, "d_grad_norm": 4.0, "d_loss": 1.25, "d_lr": 0.0625, "d_real": 0.75, "g_adversarial": 2.5, "g_grad_norm": 3.0, "g_loss": 2.75, "l1": 0.25, "lr": 0.125, "pairwise_distance": 0.25, "pairwise_distance_real": 0.5, "perceptual": 3.5, "skipped": 0.0}
 {"event": "step", "step": 33, "examples": "24-31", "seconds": 0.75, "d_fake": null, "d_grad_norm": null, "d_loss": null, "d_lr": 0.0625, "d_real": 0.5, "g_adversarial": null, "g_grad_norm": null, "g_loss": null, "l1": null, "lr": 0.125, "pairwise_distance": null, "pairwise_distance_real": 0.5, "penalty": 0.125, "perceptual": null, "skipped": 1.0}
 {"event": "eval", "step": 40, "psnr_y": null, "lpips_alex": 0.0625, "identical": 3}
 """  # noqa: E501

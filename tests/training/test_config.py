@@ -191,11 +191,12 @@ REFUSED = {
         "data": {"train": "x", "lr": "y"},
         "degrade": {"kind": "noise"},
     },
-    "data.val: got it beside data.lr at scale 1, .* remove data.val, or replace data.lr by": {
+    "data.val: got it beside data.lr at scale 1, .* name its degraded pictures": {
         "generator": {"name": "compact", "scale": 1},
         "data": {"train": "x", "lr": "y", "val": "z"},
     },
-    "eval.best: got psnr_y, wanted one of psnr, ssim for 6 channels": {
+    "data.val_lr: got it without data.val": {"data": {"train": "x", "lr": "y", "val_lr": "z"}},
+    "eval.best: got psnr_y, wanted one of psnr, ssim, which are measured": {
         "generator": {"name": "compact", "scale": 2, "channels": 6},
         "eval": {"best": "psnr_y"},
     },

@@ -22,6 +22,7 @@ from jaxsr.training.checkpoint import Checkpoints
 from jaxsr.training.config import discriminator, generator, load_config, make_config
 from jaxsr.training.loop import train
 from jaxsr.training.state import abstract_state
+from jaxsr.training.validation import _centre
 
 
 @pytest.fixture(autouse=True)
@@ -39,7 +40,11 @@ def pictures(tmp_path_factory):
 # Two stages, an evaluation that is no save, a save that is no evaluation.
 STAGED = merged(
     GAN,
-    {"train": {"steps": 6, "pixel_steps": 4, "save_every": 5, "keep": 9}, "eval": {"every": 3}},
+    {
+        "train": {"steps": 6, "pixel_steps": 4, "save_every": 5, "keep": 9},
+        "eval": {"every": 3},
+        "loss": {"penalty": {"kind": "r1", "every": 3}},
+    },
 )
 
 
@@ -104,6 +109,8 @@ def test_tells_what_it_does_in_order(whole):
     steps = [r for r in told if r["event"] == "step"]
     assert [r["examples"] for r in steps] == [f"{8 * i}-{8 * i + 7}" for i in range(6)]
     assert ["d_loss" in r for r in steps] == [False] * 4 + [True] * 2
+    # A lazy penalty is taken at multiples of `every`, so that it stands among those logged.
+    assert ["penalty" in r for r in steps] == [False] * 5 + [True]
     evaluations = [r for r in told if r["event"] == "eval"]
     best = max(evaluations, key=lambda r: r["psnr_y"])
     assert told[-1]["best"] == {"metric": "psnr_y", "value": best["psnr_y"], "step": best["step"]}
@@ -394,6 +401,37 @@ def test_restoring_is_measured_beside_what_was_given(pictures, tmp_path):
     [result] = [r for r in told if r["event"] == "eval"]
     assert abs(result["psnr_rgb"] - base["psnr_rgb"]) < 6  # a nearest-neighbour base at scale 1
     assert load_degradation(tmp_path / "run")["steps"][0]["op"] == "noise"
+
+
+def test_pairs_are_measured_as_they_are(pictures, tmp_path):
+    (tmp_path / "lr").mkdir()
+    for path in pictures.iterdir():
+        with Image.open(path) as image:
+            image.transpose(Image.Transpose.ROTATE_180).save(tmp_path / "lr" / path.name)
+    sections = {
+        "generator": {"scale": 1},
+        "data": {"lr": str(tmp_path / "lr"), "val": str(pictures), "val_lr": str(tmp_path / "lr")},
+        "train": {"steps": 1},
+        "eval": {"image_size": 20},
+    }
+    told = list(train(pixel_config(pictures, **sections), tmp_path / "run"))
+    [base] = [r for r in told if r["event"] == "baseline"]
+    [grid] = [r["grid"] for r in told if "grid" in r]
+    originals = [np.asarray(Image.open(p)) for p in sorted(pictures.iterdir())]
+    psnrs = [
+        10 * np.log10(255**2 / np.square(np.subtract(x, x[::-1, ::-1], dtype=float)).mean())
+        for x in originals
+    ]
+    assert base["method"] == "degraded"
+    assert base["psnr_rgb"] == pytest.approx(np.mean(psnrs), abs=1e-3)
+    degraded, original = grid[16:36, :20], grid[16:36, 48:]
+    np.testing.assert_array_equal(degraded[::-1, ::-1], original)
+    np.testing.assert_array_equal(original, originals[0][14:34, 14:34])
+
+
+def test_crops_of_a_pair_show_the_same():
+    hr = np.arange(66 * 82).reshape(66, 82, 1)
+    np.testing.assert_array_equal(_centre(hr, 20, 2)[::2, ::2], _centre(hr[::2, ::2], 10))
 
 
 @pytest.mark.slow
