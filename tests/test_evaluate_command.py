@@ -62,7 +62,7 @@ def test_writes_a_report_and_the_pictures(pictures, weights, lpips, tmp_path):
     assert "lpips_alex" in errors and "cropped from each border" in errors
     assert json.loads((tmp_path / "r" / "metrics.json").read_text()) == figures
     assert figures["methods"]["toy"]["mean"]["lpips_alex"] > 0
-    rows = list(csv.DictReader((tmp_path / "r" / "metrics.csv").open()))
+    rows = list(csv.DictReader((tmp_path / "r" / "metrics.csv").read_text().splitlines()))
     assert {row["method"] for row in rows} == set(figures["methods"])
     page = (tmp_path / "r" / "index.html").read_text()
     assert "toy" in page and "data:image/webp" in page
