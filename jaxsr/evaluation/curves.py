@@ -117,7 +117,8 @@ def _curve(points: Mapping[int, float]) -> Curve:
 
 def stage_ends(records: Iterable[Record]) -> list[int]:
     """The logged steps after which other losses were taken, as after a pixel stage."""
-    taken = {record["step"]: record.keys() for record in records if record["event"] == "step"}
+    steps = (record for record in records if record["event"] == "step")
+    taken = {record["step"]: record.keys() - {"penalty"} for record in steps}  # it may be lazy
     pairs = itertools.pairwise(sorted(taken))
     return [step for step, following in pairs if taken[step] != taken[following]]
 

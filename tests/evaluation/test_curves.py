@@ -98,6 +98,8 @@ def test_a_stage_ends_where_other_losses_follow():
     assert stage_ends(RECORDS[:7]) == []
     three = [step(1, l1=1.0), step(2, l1=1.0), step(4, l2=1.0), step(6, l2=1.0), step(7, l1=None)]
     assert stage_ends(three) == [2, 6]
+    lazy = [step(1, d_loss=1.0), step(2, d_loss=1.0, penalty=0.5), step(3, d_loss=1.0)]
+    assert stage_ends(lazy) == []
 
 
 def test_smoothing_is_a_mean_of_falling_weights():
