@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 
 import jax
 import numpy as np
@@ -89,10 +90,37 @@ def test_pairs_and_pictures_without_originals(pictures, weights, tmp_path):
             image.resize((200, 100)).save(large / path.name)
     code, out, _ = jaxsr("evaluate", "--pairs", small, pictures, "-w", weights)
     assert code == 0 and "LR of pairs" in out and "psnr_y" in out
-    code, out, _ = jaxsr("evaluate", "--no-reference", large)
+    code, out, _ = jaxsr("evaluate", "--no-reference", large, "--metric", "niqe")
     assert code == 0 and "NIQE as BasicSR has it" in out and "psnr" not in out
+    assert "input" in out and "degraded" not in out
     code, out, _ = jaxsr("evaluate", "--no-reference", large, "-w", weights)
     assert code == 0 and "consistency" in out and "toy" in out
+
+
+def test_names_are_shown_as_they_are(pictures, weights, tmp_path):
+    named = tmp_path / "net[v2].safetensors"
+    shutil.copy(weights, named)
+    code, out, _ = jaxsr("evaluate", "--data", f"{pictures}/[0-1].png", "-w", named)
+    assert code == 0 and "net[v2]" in out and "[0-1].png" in out
+
+
+def test_a_network_that_gives_no_numbers_is_told(tmp_path):
+    """Of floats, which are not clipped; of pictures without texture there is no NIQE either."""
+    rng = np.random.default_rng(0)
+    np.save(tmp_path / "a.npy", rng.random((96, 200, 3), np.float32))
+    arch = SRVGGNetCompact(scale=2, num_features=4, num_convs=1)
+    broken = jax.tree.map(lambda x: x * np.nan, init_weights(jax.random.key(0), arch))
+    save_weights(tmp_path / "broken.safetensors", broken)
+    code, out, _ = jaxsr(
+        *("evaluate", "--data", tmp_path / "a.npy", "-w", tmp_path / "broken.safetensors"),
+        *("--report", tmp_path / "r", "--require", "psnr_y>=1"),
+    )
+    assert code == 1 and "nan" in out
+    figures = json.loads((tmp_path / "r" / "metrics.json").read_text())
+    assert figures["methods"]["broken"]["mean"]["psnr_y"] is None
+    rows = csv.DictReader((tmp_path / "r" / "metrics.csv").read_text().splitlines())
+    assert [row["psnr_y"] for row in rows if row["method"] == "broken"] == ["", ""]
+    assert (tmp_path / "r" / "index.html").stat().st_size < 5e6
 
 
 @pytest.mark.parametrize(
@@ -106,8 +134,13 @@ def test_pairs_and_pictures_without_originals(pictures, weights, tmp_path):
         (["--data", "{p}", "--scale", "2", "--metric", "lpips_vgg"], "name its files with --lpips"),
         (["--data", "{p}", "--scale", "2", "--require", "niqe<=5"], "niqe: it is not measured"),
         (["--data", "{p}", "--scale", "2", "--require", "good"], "wanted METRIC>=NUMBER"),
-        (["--no-reference", "{p}", "--report", "r"], "--report shows pictures beside their orig"),
-        (["--no-reference", "{p}", "--metric", "niqe"], "NIQE alone needs no original; leave out"),
+        (["--no-reference", "{p}", "--report", "r"], "--report shows pictures beside originals"),
+        (["--no-reference", "{p}", "--metric", "ms_ssim_y"], "niqe need no original; leave out"),
+        (["--data", "{p}", "--scale", "2", "--json", "."], "--json: . is a folder"),
+        (
+            ["--data", "{p}", "--scale", "2", "--metric", "niqe", "--report", "r"],
+            "96 x 192 of NIQE",
+        ),
         (["--data", "{p}", "--scale", "2", "--lpips", "{w}"], "no AlexNet, VGG16 or SqueezeNet"),
     ],
 )

@@ -45,7 +45,7 @@ def complain(sentence: str) -> None:
 def print_table(table: Table, console: Console) -> None:
     """Print a table as wide as the terminal, or, to a file, as wide as it is."""
     if not console.is_terminal:
-        console = Console(file=console.file, width=1000)
+        console = Console(file=console.file, width=1000, highlight=False, markup=False)
     console.print(table)
 
 

@@ -86,17 +86,25 @@ def evaluate(
     Networks of scale 1 restore what they were trained to restore, beside the degraded picture.
     """
     with plain_errors():
-        from jaxsr.evaluation.compare import compare, learn
+        from jaxsr.evaluation.compare import check_names, compare, learn
+        from jaxsr.evaluation.evaluate import check_sizes, classical_methods
         from jaxsr.evaluation.requirements import parse, unmet
         from jaxsr.training.mesh import make_mesh
 
         wanted = [parse(text) for text in require or []]
         task = _task(data, pairs, no_reference, weights or [], scale, ranges)
+        original = task.examples[0].hr is not None
+        if report and not original:
+            raise ValueError("--report shows pictures beside originals; give --data or --pairs")
         measures = _measures(task, metric or [], lpips or [], dists)
         for name in (each.metric for each in wanted):
             if name not in measures.names:
                 known = ", ".join(measures.names)
                 raise ValueError(f"--require {name}: it is not measured; measured are {known}")
+        rows = classical_methods(task.degradation.scale, original=original)
+        check_names(task.networks, [*rows, "dictionary"] if dictionary else rows)
+        check_sizes(task.examples, measures, scale=task.degradation.scale)
+        _check_writable(json_)
         methods: dict[str, Any] = dict(task.networks)
         if dictionary:
             methods["dictionary"] = learn(
@@ -106,7 +114,7 @@ def evaluate(
                 ranges=task.ranges,
             )
         shown = err if json_ == "-" else out
-        with _kept(task, report, save) as (seen, finish):
+        with _kept(task, [*rows, *methods], report, save) as (seen, finish):
             steps = compare(
                 methods,
                 task.examples,
@@ -117,11 +125,11 @@ def evaluate(
                 seen=seen,
             )
             figures = _followed(steps, shown)
+            print_table(_table(figures), shown)
+            shown.print(figures["definition"], style="dim")
+            _write_json(figures, json_)
             finish(figures)
-        print_table(_table(figures), shown)
-        shown.print(figures["definition"], style="dim")
-        _write_json(figures, json_)
-        failures = unmet(wanted, figures, list(methods))
+        failures = unmet(wanted, figures, list(task.networks))
     for failure in failures:
         complain(failure)
     if failures:
@@ -158,9 +166,11 @@ def _measures(task: Any, metrics: list[str], lpips: list[str], dists: str | None
 
     names = usual(task.channels, scale=task.degradation.scale)
     if task.examples[0].hr is None:
-        names = [name for name in ("niqe", "consistency") if name in ("niqe", *names)]
-        if metrics or lpips or dists:
-            raise ValueError("--no-reference: NIQE alone needs no original; leave out the others")
+        names = ["niqe", *(name for name in names if name == "consistency")]
+        if lpips or dists or not {*metrics} <= {*names}:
+            raise ValueError(
+                f"--no-reference: {' and '.join(names)} need no original; leave out the others"
+            )
     return make_measures(
         [*names, *metrics],
         channels=task.channels,
@@ -174,28 +184,32 @@ Seen = Callable[[str, Any, Any, Any], None]
 
 @contextlib.contextmanager
 def _kept(
-    task: Any, report: Path | None, save: Path | None
+    task: Any, methods: list[str], report: Path | None, save: Path | None
 ) -> Iterator[tuple[Seen | None, Callable[[Any], None]]]:
     """What is to be called with each picture made, if anything, and with the figures at the end."""
     from jaxsr.evaluation.report import Page
-    from jaxsr.evaluation.saving import save_picture
+    from jaxsr.evaluation.saving import make_saver
 
-    if report and task.examples[0].hr is None:
-        raise ValueError("--report shows pictures beside their originals; give --data or --pairs")
+    saved = make_saver(save, methods, task.examples) if save else None
     known = set()
     with contextlib.ExitStack() as stack:
         page = stack.enter_context(Page(report)) if report else None
 
         def seen(method, example, lr, sr):
-            if save:
-                save_picture(save, method, example, sr)
+            if saved:
+                saved(method, example, sr)
             if page and example.name not in known:
                 known.add(example.name)
                 page.add_original(example.name, example.hr, lr)
             if page:
-                page.add(method, example.name, sr)
+                page.add(method, example.name, sr, example.hr)
 
-        yield seen if report or save else None, page.write if page else lambda _: None
+        def finish(figures):
+            left = page.write(figures) if page else 0
+            if left:
+                err.print(f"{report}/index.html is full: {left} pictures have their figures alone")
+
+        yield seen if report or save else None, finish
 
 
 def _followed(steps: Iterator[dict[str, Any]], console: Console) -> dict[str, Any]:
@@ -205,6 +219,14 @@ def _followed(steps: Iterator[dict[str, Any]], console: Console) -> dict[str, An
     return figures
 
 
+def _check_writable(path: str | None) -> None:
+    """What hours of measuring may go to."""
+    if path and path != "-":
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        if Path(path).is_dir():
+            raise ValueError(f"--json: {path} is a folder; name a file in it")
+
+
 def _write_json(figures: dict[str, Any], path: str | None) -> None:
     from jaxsr.imaging.files import replacing
 
@@ -212,7 +234,6 @@ def _write_json(figures: dict[str, Any], path: str | None) -> None:
     if path == "-":
         out.print(text)
     elif path:
-        Path(path).parent.mkdir(parents=True, exist_ok=True)
         with replacing(path) as temporary:
             temporary.write_text(text)
 
@@ -233,7 +254,7 @@ def _label(path: Path, among: list[Path]) -> str:
 
 def _table(report: dict[str, Any]) -> Table:
     """Means; the shift of colours is for the files."""
-    from jaxsr.evaluation.report import described
+    from jaxsr.evaluation.measures import described
 
     names = next(iter(report["methods"].values()))["mean"]
     columns = {name: described(name) for name in names if not name.startswith("shift")}
@@ -250,5 +271,4 @@ def _table(report: dict[str, Any]) -> Table:
 
 def _figure(result: dict[str, Any], metric: str, decimals: int) -> str:
     mean = result["mean"][metric]
-    infinite = metric.startswith("psnr") and mean is None
-    return format(math.inf if infinite else math.nan if mean is None else mean, f".{decimals}f")
+    return format(math.nan if mean is None else float(mean), f".{decimals}f")

@@ -2,14 +2,20 @@
 
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
 from jax.sharding import Mesh
 
-from jaxsr.evaluation.evaluate import Example, Method, classical_methods, evaluate, read_set
+from jaxsr.evaluation.evaluate import (
+    Example,
+    Method,
+    classical_methods,
+    evaluate,
+    read_set,
+)
 from jaxsr.evaluation.measures import Measures
 from jaxsr.imaging import dictionary, files
 from jaxsr.imaging.bands import Ranges, check_ranges
@@ -100,6 +106,15 @@ def _common(what: str, values: Mapping[str, Any], **absent: Any) -> Any:
     return next(iter(values.values()))
 
 
+def check_names(networks: Iterable[str], rows: Iterable[str]) -> None:
+    """Raise ValueError for a network that is called like another row."""
+    for name in networks:
+        if name in rows:
+            raise ValueError(
+                f"weights: {name} is the name of a row that needs none; rename the file or folder"
+            )
+
+
 def compare(
     networks: Mapping[str, Method | Learnt],
     examples: Sequence[Example],
@@ -112,17 +127,14 @@ def compare(
 ) -> Iterator[dict[str, Any]]:
     """Measure the classical methods, then each of `networks`; yields the report as it grows.
 
+    `check_names` and `check_sizes` refuse what would fail on the way.
+
     A report is `{"dataset", "scale", "definition", "methods": {name: result of evaluate}}`, each
     result with the `seconds` it took, compilation too, and of `Learnt` the learning, which also
-    stands alone as `learning_seconds`. What is infinite is None, since JSON has no word for it.
-    `seen` is called with the method's name, the example, its LR and its SR.
+    stands alone as `learning_seconds`. What is infinite is "inf" and what is no number is None,
+    since JSON has neither. `seen` is called with the method's name, the example, its LR and its SR.
     """
-    rows = classical_methods(degradation.scale)
-    for name in networks:
-        if name in rows:
-            raise ValueError(
-                f"weights: {name} is the name of a classical method; rename the file or the folder"
-            )
+    rows = classical_methods(degradation.scale, original=examples[0].hr is not None)
     report: dict[str, Any] = {
         "dataset": dataset,
         "scale": degradation.scale,
@@ -143,7 +155,7 @@ def compare(
             seen=None if seen is None else partial(seen, name),
         )
         seconds = {"seconds": time.monotonic() - start}
-        report["methods"][name] = _finite(result) | seconds | learning
+        report["methods"][name] = _jsonable(result) | seconds | learning
         yield report
 
 
@@ -163,17 +175,17 @@ def learn(sources: Sequence[str], *, degradation: Any, channels: int, ranges: Ra
     return Learnt(learnt.enlarge, time.monotonic() - start)
 
 
-def _finite(tree: Any) -> Any:
+def _jsonable(tree: Any) -> Any:
     if isinstance(tree, dict):
-        return {name: _finite(value) for name, value in tree.items()}
-    return tree if math.isfinite(tree) else None
+        return {name: _jsonable(value) for name, value in tree.items()}
+    return None if math.isnan(tree) else tree if math.isfinite(tree) else "inf"
 
 
 def definition(spec: Any, examples: Sequence[Example], measures: Measures) -> str:
     """What the figures mean, in a sentence that stands beside every table."""
     crop = f"{spec.scale} pixels cropped from each border" if spec.scale > 1 else "nothing cropped"
     parts = [_input(spec, examples), _rounding(spec, examples), crop]
-    parts += [text for start, text in _MEANINGS.items() if _any_starts(measures.names, start)]
+    parts += [text for part, text in _MEANINGS.items() if _any_has(measures.names, part)]
     bands = examples[0].like.shape[-1]
     if bands not in (1, 3):
         parts.append(f"over {bands} bands, 0 to 1 in their ranges")
@@ -189,13 +201,13 @@ _MEANINGS = {
     "ms_ssim": "MS-SSIM over five scales as pytorch_msssim has it",
     "lpips": "LPIPS 0.1 on RGB",
     "dists": "DISTS on RGB, not resized",
-    "niqe": "NIQE as BasicSR has it, on Y of SR",
+    "niqe": "NIQE as BasicSR has it, on Y of SR, none without texture",
     "shift": "shift the mean of SR - HR in levels of 8 bits",
     "consistency": "consistency the RMSE of LR and SR reduced by MATLAB bicubic, in levels",
 }
 
 
-def _any_starts(names: Sequence[str], part: str) -> bool:
+def _any_has(names: Sequence[str], part: str) -> bool:
     return any(name.endswith(part) if part[0] == "_" else name.startswith(part) for name in names)
 
 

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from jaxsr.evaluation.report import described
+from jaxsr.evaluation.measures import described
 
 NETWORK = "network"  # the curve of an evaluation; any other is of the method beside it
 

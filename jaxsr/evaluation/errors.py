@@ -21,11 +21,14 @@ def measured(pixels: np.ndarray) -> np.ndarray:
 def histogram(sr: np.ndarray, hr: np.ndarray, *, crop: int) -> dict[str, Any]:
     """Counts the pixels by the error of their Y, SR - HR, in whole 8-bit levels; of bands, all.
 
-    Takes [H, W, C] and gives `{"low": the level of the first count, "counts": [...]}`.
+    Takes [H, W, C] and gives `{"low": the level of the first count, "counts": [...]}`. What is
+    beyond 255 levels is 255, and what is no number is not counted.
     """
     inner = slice(crop, -crop or None)
-    error = measured(sr[inner, inner]) - measured(hr[inner, inner])
-    levels = np.rint(255 * error).astype(np.int64).ravel()
+    error = 255 * (measured(sr[inner, inner]) - measured(hr[inner, inner])).ravel()
+    levels = np.rint(error[~np.isnan(error)].clip(-255, 255)).astype(np.int64)
+    if not levels.size:
+        return {"low": 0, "counts": [0]}
     low = int(levels.min())
     return {"low": low, "counts": np.bincount(levels - low).tolist()}
 
@@ -34,9 +37,10 @@ def spectrum(image: np.ndarray) -> list[float]:
     """Averages the power of Y, or of all bands, over rings of frequency, 0 to 1/2 per pixel.
 
     Under a Hann window and without the mean, in decibels over one squared 8-bit level: white noise
-    of s levels is 20 log10(s) throughout. What is below -60 is -60.
+    of s levels is 20 log10(s) throughout. What is below -60 is -60; floats are clipped to [0, 1],
+    and what is no number is 0.
     """
-    plane = 255 * measured(image)
+    plane = 255 * np.nan_to_num(measured(image)).clip(0, 1)
     height, width = plane.shape[:2]
     hann = np.outer(np.hanning(height), np.hanning(width))[..., None].astype(np.float32)
     waves = np.fft.fft2((plane - plane.mean((0, 1))) * hann, axes=(0, 1))

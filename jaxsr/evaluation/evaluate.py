@@ -1,5 +1,6 @@
 """Pictures against pictures: the metrics of one method over a test set."""
 
+import contextlib
 import functools
 import math
 from collections import Counter, defaultdict
@@ -25,7 +26,8 @@ from jaxsr.networks.weights import Weights
 # Weights, the name of a classical method, or float LR [H, W, C] to SR on the host.
 Method = Weights | str | Callable[[np.ndarray], np.ndarray]
 
-DEGRADED = "degraded"  # the row of what a network of scale 1 is given
+# The rows of what networks of scale 1 are given, with originals and without.
+DEGRADED, INPUT = "degraded", "input"
 
 
 class Example(NamedTuple):
@@ -49,9 +51,11 @@ class Example(NamedTuple):
         return picture
 
 
-def classical_methods(scale: int) -> tuple[str, ...]:
-    """The rows that need no weights."""
-    return (DEGRADED,) if scale == 1 else tuple(classical.CLASSICAL)
+def classical_methods(scale: int, *, original: bool = True) -> tuple[str, ...]:
+    """The rows that need no weights, of pictures with an `original` or without."""
+    if scale == 1:
+        return (DEGRADED if original else INPUT,)
+    return tuple(classical.CLASSICAL)
 
 
 def read_set(
@@ -88,10 +92,11 @@ def _read(path: Path, scale: int, channels: int, ranges: Ranges, *, least: int =
 def read_pairs(
     source: Sources, lr: Sources, *, scale: int, channels: int = 3, ranges: Ranges = ()
 ) -> list[Example]:
-    """Read HR pictures and the LR ones of their names, as `read_set` does.
+    """Read HR pictures and the LR ones that `find.pair` finds, as `read_set` does.
 
-    Raises ValueError also where a picture of either has no other, and where the LR one is not
-    exactly 1 / `scale` of it.
+    An HR picture is cropped to `scale` times the LR one, at the right and the bottom. Raises
+    ValueError also where a picture of either has no other, and where more than that or anything
+    less would be left.
     """
     found = find(source)
     partners, lonely = pair(found, source, lr, scale=scale)
@@ -109,12 +114,14 @@ def read_pairs(
     ):
         assert path is not None and example.hr is not None
         small = _read(path, 1, channels, ranges)
-        if (small.shape[0] * scale, small.shape[1] * scale) != example.hr.shape[:2]:
+        height, width = (n * scale for n in small.shape[:2])
+        left = example.hr.shape[0] - height, example.hr.shape[1] - width
+        if not all(0 <= n < scale for n in left):
             raise ValueError(
                 f"{path}: got {small.shape[:2]} pixels beside {example.hr.shape[:2]} of"
                 f" {example.name}, wanted 1/{scale} of them"
             )
-        examples.append(example._replace(lr=small))
+        examples.append(example._replace(hr=example.hr[:height, :width], lr=small))
     return examples
 
 
@@ -122,6 +129,35 @@ def read_inputs(paths: Sequence[Path], *, channels: int = 3, ranges: Ranges = ()
     """Read pictures that have no original, as `read_set` does."""
     examples = read_set(paths, scale=1, channels=channels, ranges=ranges)
     return [example._replace(hr=None, lr=example.hr) for example in examples]
+
+
+def check_sizes(examples: Sequence[Example], measures: Measures, *, scale: int) -> None:
+    """Raise ValueError for a picture that is too small for a metric, before any is measured."""
+    crop = _crop(scale)
+    for example in {e.like.shape: e for e in reversed(examples)}.values():
+        height, width, channels = example.like.shape
+        if example.hr is None:
+            height, width = height * scale, width * scale
+        shapes = (1, height, width, channels), (1, height // scale, width // scale, channels)
+        hr, lr = (jax.ShapeDtypeStruct(shape, jnp.float32) for shape in shapes)
+        original = None if example.hr is None else hr
+        with _named(example):
+            jax.eval_shape(
+                functools.partial(measure, names=measures.names, crop=crop),
+                *(measures.params, hr, original, lr),
+            )
+
+
+@contextlib.contextmanager
+def _named(example: Example) -> Iterator[None]:
+    try:
+        yield
+    except ValueError as error:
+        raise ValueError(f"{example.name}: {error}") from error
+
+
+def _crop(scale: int) -> int:
+    return 0 if scale == 1 else scale
 
 
 def evaluate(
@@ -153,10 +189,8 @@ def evaluate(
     score = _score(mesh, degradation, measures.names, seen is not None)
     images: dict[str, dict[str, float]] = {}
     for batch in _batches(examples, mesh.size if mesh else 1):
-        try:
+        with _named(batch[0]):
             values, shown = jax.device_get(score(method, measures.params, *_place(mesh, batch)))
-        except ValueError as error:
-            raise ValueError(f"{batch[0].name}: {error}") from error
         for i, example in enumerate(batch):
             images[example.name] = {name: float(values[name][i]) for name in measures.names}
             if seen is not None:
@@ -184,7 +218,7 @@ def super_resolve(method: Weights | str, lr: Any, scale: int) -> Any:
     """LR to SR, floats, by a network or a classical method; nothing is rounded or clipped."""
     if isinstance(method, Weights):
         return apply(method, lr)
-    return lr if method == DEGRADED else classical.enlarge(lr, scale, method=method)
+    return lr if method in (DEGRADED, INPUT) else classical.enlarge(lr, scale, method=method)
 
 
 @functools.cache
@@ -203,7 +237,7 @@ def _score(mesh: Mesh | None, degradation: Any, names: tuple[str, ...], shown: b
         like = original if hr is None else hr
         sr = from_float(sr, like.dtype)
         floats = to_float(sr), None if hr is None else to_float(hr), lr
-        values = measure(params, *floats, names=names, crop=0 if scale == 1 else scale)
+        values = measure(params, *floats, names=names, crop=_crop(scale))
         return values, (lr, sr) if shown else None
 
     def score(method, params, numbers, hr, lr):

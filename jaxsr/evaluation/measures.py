@@ -1,5 +1,6 @@
 """The metrics that an evaluation takes, by name, and all of them of a batch in one function."""
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -106,6 +107,12 @@ def described(name: str) -> dict[str, Any]:
     metric = DESCRIPTIONS[base]
     label = f"{metric.label} {rest.upper() if len(rest) <= 3 else rest}".strip()
     return {"name": name} | metric._replace(label=label)._asdict()
+
+
+def better(name: str, value: float, than: float | None) -> bool:
+    """Whether a metric has gained: `value` is finite, and `than` None or worse."""
+    sign = -1 if described(name)["better"] == "low" else 1
+    return math.isfinite(value) and (than is None or sign * value > sign * than)
 
 
 def make_measures(

@@ -31,9 +31,9 @@ _SCRIPTS = ("tables.js", "plots.js", "compare.js", "controls.js")
 class Page:
     """Takes the pictures of an evaluation one at a time, and writes its report at the end.
 
-    A context manager: until it ends, what it was given lies in a hidden folder inside `folder`.
-    Pictures are [H, W, C], uint8, uint16 or float32 in [0, 1]. They are shown with 8 bits; of
-    bands, the first three, or the first of two.
+    A context manager: until it ends, what it was given lies in a temporary folder. Pictures are
+    [H, W, C], uint8, uint16 or float32 in [0, 1]. They are shown with 8 bits; of bands, the first
+    three, or the first of two.
     """
 
     def __init__(self, folder: str | Path):
@@ -43,7 +43,7 @@ class Page:
 
     def __enter__(self) -> "Page":
         self._folder.mkdir(parents=True, exist_ok=True)
-        self._scratch = tempfile.TemporaryDirectory(prefix=".report-", dir=self._folder)
+        self._scratch = tempfile.TemporaryDirectory(prefix="jaxsr-report-")
         return self
 
     def __exit__(self, *_: Any) -> None:
@@ -53,10 +53,7 @@ class Page:
         """Take a picture, and the input that methods are given, a whole factor smaller."""
         scale = hr.shape[0] // lr.shape[0]
         window = _window(hr.shape[1], hr.shape[0], scale)
-        original = Path(self._scratch.name, f"{len(self._pictures)}.npy")
-        np.save(original, hr)
         self._pictures[name] = {
-            "original": original,
             "crop": scale if scale > 1 else 0,
             "size": [hr.shape[1], hr.shape[0]],
             "window": window,
@@ -67,10 +64,9 @@ class Page:
             "results": {},
         }
 
-    def add(self, method: str, name: str, sr: np.ndarray) -> None:
-        """Take what a method made of a picture that `add_original` was given."""
+    def add(self, method: str, name: str, sr: np.ndarray, hr: np.ndarray) -> None:
+        """Take what a method made of a picture, `hr`, that `add_original` was given."""
         picture = self._pictures[name]
-        hr = np.load(picture["original"])
         if sr.shape != hr.shape:
             raise ValueError(f"{method}, {name}: got {sr.shape}, wanted the original's {hr.shape}")
         picture["results"][method] = {
@@ -79,12 +75,11 @@ class Page:
             "spectrum": spectrum(sr),
         }
 
-    def write(self, report: Mapping[str, Any]) -> None:
+    def write(self, report: Mapping[str, Any]) -> int:
         """Write the three files, from the report that `compare` makes.
 
-        Each of its `methods` has `mean` and `images`, by picture, of any metrics, None where they
-        are infinite. Its `absent`, if there, says of metrics why they were not measured. A method
-        of which any picture was added must have them all.
+        A method of which any picture was added must have them all. Gives the number of pictures
+        beyond `LIMIT`, of which the page has the figures alone.
         """
         write_figures(self._folder, report)
         added = {method for known in self._pictures.values() for method in known["results"]}
@@ -93,7 +88,6 @@ class Page:
             for name, r in report["methods"].items()
         ]
         content = {key: report[key] for key in ("dataset", "scale", "definition")} | {
-            "absent": report.get("absent", {}),
             "metrics": [described(name) for name in metric_names(report)],
             "methods": methods,
             "pictures": self._described(report, [m["name"] for m in methods if m["drawn"]]),
@@ -101,6 +95,7 @@ class Page:
         shown = [number for picture in content["pictures"] for number in picture.get("images", [])]
         with replacing(self._folder / "index.html") as temporary:
             _write_page(temporary, content, {number: self._images[number] for number in shown})
+        return sum("images" not in picture for picture in content["pictures"])
 
     def _described(self, report: Mapping[str, Any], drawn: Sequence[str]) -> list[dict[str, Any]]:
         """What the page knows of each picture; without `images` what goes beyond the limit."""
@@ -131,8 +126,8 @@ class Page:
 def write_figures(folder: str | Path, report: Mapping[str, Any]) -> None:
     """Write metrics.json, the report as it is, and metrics.csv, whose rows are of one picture each.
 
-    After those of a method comes its row `mean`; `inf` is infinite, and what is empty was not
-    measured.
+    After those of a method comes its row `mean`; `inf` is infinite, and what is empty is no number
+    or was not measured.
     """
     folder, metrics = Path(folder), metric_names(report)
     folder.mkdir(parents=True, exist_ok=True)
@@ -145,9 +140,7 @@ def write_figures(folder: str | Path, report: Mapping[str, Any]) -> None:
             rows.writerow(["method", "picture", *metrics])
             for method, result in report["methods"].items():
                 for picture, values in (result["images"] | {"mean": result["mean"]}).items():
-                    figures = (values.get(metric, "") for metric in metrics)
-                    cells = ("inf" if figure is None else figure for figure in figures)
-                    rows.writerow([method, picture, *cells])
+                    rows.writerow([method, picture, *map(values.get, metrics)])
 
 
 def metric_names(report: Mapping[str, Any]) -> list[str]:
@@ -170,7 +163,8 @@ def _cut(pixels: np.ndarray, window: Sequence[int]) -> np.ndarray:
 
 def _viewable(pixels: np.ndarray) -> np.ndarray:
     channels = pixels.shape[-1]
-    return from_float(to_float(pixels[..., : 3 if channels > 2 else 1]), np.uint8)
+    image = to_float(pixels[..., : 3 if channels > 2 else 1])
+    return from_float(np.nan_to_num(image), np.uint8)
 
 
 def _thumbnail(hr: np.ndarray) -> str:

@@ -37,8 +37,7 @@ def unmet(
     for name, result in report["methods"].items():
         for metric, sign, bound in wanted if name in (names or report["methods"]) else ():
             mean = result["mean"][metric]
-            # What is infinite is None; what is no number holds nothing.
-            value = math.inf if mean is None and result["identical"] else mean
-            if value is None or not _HOLDS[sign](value, bound):
+            if mean is None or not _HOLDS[sign](float(mean), bound):
+                value = "no number" if mean is None else mean
                 failures.append(f"{name}: {metric} is {value}, wanted {sign} {bound}")
     return failures

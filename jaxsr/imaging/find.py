@@ -52,19 +52,27 @@ def pair(
 ) -> tuple[list[Path | None], list[Path]]:
     """Return the LR picture of each HR one `found` in `source`, and the LR ones that have none.
 
-    `lr` has as many sources, and a picture the same name in both, which may end in `x2`, `x3`, ...
-    as BasicSR's LR ones do.
+    `lr` has as many sources, and a picture the same name in both but for its ending: that of LR may
+    have the scale behind it, as in DIV2K (`0801`, `0801x4`), or both may say what they are, as in
+    RealSR (`a_HR`, `a_LR4`). Raises ValueError where two LR pictures have one name.
     """
     if len(listed(source)) != len(listed(lr)):
         raise ValueError(
             f"{len(listed(source))} sources of HR pictures cannot be paired with "
             f"{len(listed(lr))} of LR ones; give one for each, in the same order"
         )
-    left = {(item.source, item.name): item.path for item in find(lr)}
-    keys = [(item.source, item.name) for item in found]
-    partners = [
-        left.pop(key, None) or left.pop((key[0], f"{key[1]}x{scale}"), None) for key in keys
-    ]
+    left: dict[tuple[int, str], Path] = {}
+    for item in find(lr):
+        if other := left.get((item.source, item.name)):
+            raise ValueError(f"{item.path} and {other} have one name; remove one of them")
+        left[item.source, item.name] = item.path
+    partners = []
+    for item in found:
+        names = [item.name, f"{item.name}x{scale}"]
+        if item.name.endswith("_HR"):
+            names += [f"{item.name[:-2]}LR{scale}", f"{item.name[:-2]}LR"]
+        keys = [(item.source, name) for name in names]
+        partners.append(next((left.pop(key) for key in keys if key in left), None))
     return partners, list(left.values())
 
 

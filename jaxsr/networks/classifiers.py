@@ -13,7 +13,7 @@ import numpy as np
 from jax import Array
 
 from jaxsr.networks.features import MEAN, STD
-from jaxsr.networks.layers import per_channel, relu
+from jaxsr.networks.layers import convolve, per_channel, relu
 
 ConvParams = dict[str, dict[str, Array]]
 
@@ -87,13 +87,7 @@ def _normalise(image: Array) -> Array:
 
 
 def _convolve(params: dict[str, Array], x: Array, *, stride: int = 1, padding: int = 0) -> Array:
-    x = jax.lax.conv_general_dilated(
-        x,
-        params["kernel"],
-        window_strides=(stride, stride),
-        padding=[(padding, padding)] * 2,
-        dimension_numbers=("NHWC", "HWIO", "NHWC"),
-    )
+    x = convolve(x, params["kernel"], stride=stride, padding=padding)
     return x + per_channel(params["bias"], x)
 
 

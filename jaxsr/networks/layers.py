@@ -26,14 +26,16 @@ def convolve(
     kernel: Array,
     *,
     stride: int = 1,
+    padding: int | None = None,
     pad_rows: bool = True,
     dtype: Any = jnp.float32,
 ) -> Array:
-    """Convolve `x` with an HWIO `kernel`, (k - 1) // 2 zeros on every side, in `dtype`.
+    """Convolve `x` with an HWIO `kernel` in `dtype`, `padding` zeros on every side.
 
-    Without `pad_rows` there are none above and below.
+    They are (k - 1) // 2 where None; without `pad_rows` there are none above and below.
     """
-    pads = [((k - 1) // 2, (k - 1) // 2) for k in kernel.shape[:2]]
+    sides = ((k - 1) // 2 if padding is None else padding for k in kernel.shape[:2])
+    pads = [(side, side) for side in sides]
     if not pad_rows:
         pads[0] = (0, 0)
     return jax.lax.conv_general_dilated(

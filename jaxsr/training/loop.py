@@ -12,7 +12,7 @@ import numpy as np
 from jax.experimental import multihost_utils
 from jax.sharding import Mesh
 
-from jaxsr.evaluation.measures import described
+from jaxsr.evaluation.measures import better
 from jaxsr.interop.load import load, load_discriminator, load_vgg
 from jaxsr.networks.discriminators import DISCRIMINATORS
 from jaxsr.networks.weights import Weights, arch_spec
@@ -132,7 +132,7 @@ class _Run:
         self.source, self.validation = source, validation
         self.best: Record = {}
         self.files: dict[str, Weights] = {}  # to be written beside the next checkpoint
-        self.waiting = _Waiting(config.train.batch_size)
+        self.waiting = _Waiting(config)
         self.saved: int | None = None  # the step last saved
         self.unreadable = {-1}  # pictures reported; -1 stands for none
 
@@ -235,8 +235,7 @@ class _Run:
         name, host = self.config.eval.best, jax.device_get(weights)
         # Not finite: broken weights or a copied input, and neither is a best.
         value = mean.get(name, math.nan) if name else math.nan
-        sign = -1 if name and described(name)["better"] == "low" else 1
-        if math.isfinite(value) and sign * value > sign * self.best.get("value", -sign * math.inf):
+        if name and better(name, value, than=self.best.get("value")):
             self.best = {"metric": name, "value": value, "step": self.step}
             self.files["best"] = host
         grid = self.validation.grid(host, title=f"step {self.step}")
@@ -268,8 +267,10 @@ class _Run:
 class _Waiting:
     """Holds the metrics of one step while the device works on the next."""
 
-    def __init__(self, batch_size: int):
-        self.batch_size = batch_size
+    def __init__(self, config: Config):
+        self.batch_size = config.train.batch_size
+        penalty = config.loss.penalty
+        self.lazy = penalty.every if penalty else 0  # steps from one gradient penalty to the next
         self.held: tuple[int, int, dict[str, jax.Array]] | None = None
         self.skipped, self.bad = 0, []  # non-finite steps in a row, and their examples
         self.time = time.monotonic()
@@ -286,7 +287,7 @@ class _Waiting:
         examples = f"{first}-{first + self.batch_size - 1}"
         self.skipped = int(metrics["skipped"])
         self.bad = [*self.bad, examples] if self.skipped else []
-        if not metrics.get("penalty"):  # a lazy one was not taken at this step
+        if self.lazy and step % self.lazy:
             metrics.pop("penalty", None)
         fields = {"examples": examples, "seconds": seconds, **metrics}
         return [{"event": "step", "step": step, **fields}]

@@ -10,6 +10,7 @@ from jax.sharding import Mesh
 from jaxsr.evaluation.evaluate import (
     DEGRADED,
     Example,
+    check_sizes,
     degraded,
     evaluate,
     read_pairs,
@@ -48,6 +49,8 @@ class Validation:
         self._simple = DEGRADED if arch.scale == 1 else "bicubic"
         self._measures = _measures(config) if data.val else None
         self.examples = _examples(config)
+        if self._measures:
+            check_sizes(self.examples, self._measures, scale=arch.scale)
 
     def __bool__(self) -> bool:
         return bool(self.examples or self._latent)

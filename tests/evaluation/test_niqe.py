@@ -11,7 +11,7 @@ from parity.niqe import CROP, picture
 
 from jaxsr.evaluation.niqe import niqe
 from jaxsr.imaging import files
-from jaxsr.imaging.color import to_float
+from jaxsr.imaging.color import fit_channels, to_float
 
 GOLDEN = np.load(Path(__file__).parents[1] / "parity" / "niqe.npz")
 NIQE = jax.jit(niqe, static_argnames="crop")
@@ -39,13 +39,25 @@ def test_the_figure_of_matlab(data_dir):
     assert NIQE(to_float(baboon)[None], crop=0)[0] == pytest.approx(5.72957338, abs=1e-4)
 
 
+def agrees_with_basicsr(path):
+    """To 6e-4: in flat areas the reference measures its own rounding, and pyiqa is 4e-2 off."""
+    image = to_float(fit_channels(files.read(path).pixels, 3))
+    wanted = GOLDEN[path.name][0]
+    assert NIQE(image[None], crop=CROP)[0] == pytest.approx(wanted, rel=6e-4)
+
+
 @pytest.mark.parametrize("name", ["Set5/butterfly", "Set5/bird", "Set14/ppt3"])
 def test_equals_basicsr_on_pictures_of_the_standard_sets(data_dir, name):
     """With nothing flat in them, with some, with much."""
-    path = data_dir / f"{name}.png"
-    image = to_float(files.read(path).pixels)
-    wanted = GOLDEN[path.name][0]
-    assert NIQE(image[None], crop=CROP)[0] == pytest.approx(wanted, rel=1e-3)
+    agrees_with_basicsr(data_dir / f"{name}.png")
+
+
+@pytest.mark.slow
+def test_equals_basicsr_on_all_pictures_of_the_standard_sets(data_dir):
+    paths = [path for name in ("Set5", "Set14") for path in (data_dir / name).iterdir()]
+    assert {path.name for path in paths} == {*GOLDEN} - {"textured", "flat"}
+    for path in paths:
+        agrees_with_basicsr(path)
 
 
 def test_nothing_but_whole_levels_of_y_counts(pictures):

@@ -77,7 +77,7 @@ def write_page(folder, pictures, values=None, scale=2):
             page.add_original(name, hr, lr)
         for name, (_, _, results_of) in pictures.items():
             for method, sr in results_of.items():
-                page.add(method, name, sr)
+                page.add(method, name, sr, pictures[name][0])
         methods = next(iter(pictures.values()))[2]
         values = values or {m: {name: {"psnr_y": 30.0} for name in pictures} for m in methods}
         page.write(results(values, scale))
@@ -90,7 +90,7 @@ def pictures_of(hr, scale=2):
 
 def test_the_table_holds_every_figure_and_the_means(tmp_path):
     values = {
-        "bicubic": {"a.png": {"psnr_y": 31.25, "lpips": 0.125}, "b, c.png": {"psnr_y": None}},
+        "bicubic": {"a.png": {"psnr_y": 31.25, "lpips": 0.125}, "b, c.png": {"psnr_y": "inf"}},
         "net": {"a.png": {"psnr_y": 1 / 3}, "b, c.png": {"psnr_y": 2.0, "lpips": 0.0}},
     }
     expected = results(values)
@@ -225,7 +225,7 @@ def test_what_fails_leaves_the_old_page(tmp_path):
     before = (tmp_path / "index.html").read_bytes()
     with pytest.raises(KeyError), Page(tmp_path) as page:
         page.add_original("b.png", noise(24, 24), noise(12, 12))
-        page.add("net", "c.png", noise(24, 24))
+        page.add("net", "c.png", noise(24, 24), noise(24, 24))
     assert (tmp_path / "index.html").read_bytes() == before
     assert {p.name for p in tmp_path.iterdir()} == {"index.html", "metrics.csv", "metrics.json"}
 
@@ -236,7 +236,7 @@ def test_a_result_has_the_shape_of_its_original(tmp_path):
         with pytest.raises(
             ValueError, match=r"net, a.png: got \(24, 20, 3\), wanted .*\(24, 24, 3"
         ):
-            page.add("net", "a.png", noise(24, 20))
+            page.add("net", "a.png", noise(24, 20), noise(24, 24))
 
 
 def test_errors_are_counted_by_the_level_of_y():

@@ -8,7 +8,8 @@ REPORT = {
     "methods": {
         "bicubic": {"mean": {"psnr_y": 28.4, "lpips_alex": 0.34}, "identical": 0},
         "mine": {"mean": {"psnr_y": 31.0, "lpips_alex": 0.2}, "identical": 0},
-        "copy": {"mean": {"psnr_y": None, "lpips_alex": None}, "identical": 2},
+        "copy": {"mean": {"psnr_y": "inf", "lpips_alex": 0.0}, "identical": 2},
+        "broken": {"mean": {"psnr_y": "inf", "lpips_alex": None}, "identical": 1},
     }
 }
 
@@ -34,7 +35,10 @@ def test_refuses_what_is_no_bound(text):
         ("psnr_y>=31.1", ["mine"], ["mine: psnr_y is 31.0, wanted >= 31.1"]),
         ("lpips_alex<=0.25", ["mine"], []),
         ("lpips_alex<=0.1", ["mine"], ["mine: lpips_alex is 0.2, wanted <= 0.1"]),
-        # Without networks it is asked of all; an identical picture has any PSNR that is wanted.
+        ("psnr_y>=99", ["copy"], []),
+        ("psnr_y<=99", ["copy"], ["copy: psnr_y is inf, wanted <= 99.0"]),
+        ("lpips_alex>=0.1", ["broken"], ["broken: lpips_alex is no number, wanted >= 0.1"]),
+        # Without networks it is asked of all.
         ("psnr_y>=30", [], ["bicubic: psnr_y is 28.4, wanted >= 30.0"]),
     ],
 )
@@ -46,5 +50,5 @@ def test_what_is_no_number_holds_nothing():
     report = {"methods": {"mine": {"mean": {"niqe": None}, "identical": 0}}}
     for text in ("niqe>=0", "niqe<=99"):
         assert unmet([parse(text)], report, ["mine"]) == [
-            f"mine: niqe is None, wanted {text[4:6]} {float(text[6:])}"
+            f"mine: niqe is no number, wanted {text[4:6]} {float(text[6:])}"
         ]

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from jaxsr.evaluation.evaluate import DEGRADED, Example, evaluate
+from jaxsr.evaluation.evaluate import DEGRADED, Example, check_sizes, evaluate
 from jaxsr.evaluation.measures import Measures
-from jaxsr.evaluation.saving import save_picture
+from jaxsr.evaluation.saving import make_saver
 from jaxsr.evaluation.task import make_task
 from jaxsr.imaging import files
 from jaxsr.imaging.degrade import Bicubic
@@ -64,6 +64,21 @@ def test_pairs_are_given_as_they_are(folders):
     assert [example.name for example, _, _ in seen] == ["0.png", "1.png"]
 
 
+def test_hr_of_a_pair_is_cropped_to_what_its_lr_covers(tmp_path):
+    """The LR pictures of the standard sets are of HR ones cropped to a multiple of the scale."""
+    hr = smooth(26, 31).astype(np.uint8)
+    for name, pixels in {"hr/a_HR.png": hr, "lr/a_LR4.png": hr[:24:4, :28:4]}.items():
+        (tmp_path / name).parent.mkdir()
+        Image.fromarray(pixels).save(tmp_path / name)
+    pairs = (str(tmp_path / "lr"), str(tmp_path / "hr"))
+    [example] = task(pairs=pairs, scale=4).examples
+    np.testing.assert_array_equal(example.hr, hr[:24, :28])
+    np.testing.assert_array_equal(example.lr, hr[:24:4, :28:4])
+    Image.fromarray(hr).save(tmp_path / "lr" / "a_LR4.bmp")
+    with pytest.raises(ValueError, match=r"a_LR4.png and .*a_LR4.bmp have one name"):
+        task(pairs=pairs, scale=4)
+
+
 def test_pairs_train_restorers_too(folders):
     """A network of scale 1 needs no degradation where the input is there."""
     restorer = init_weights(jax.random.key(0), SRVGGNetCompact(1, num_features=2, num_convs=1))
@@ -117,12 +132,29 @@ def test_a_picture_too_small_for_a_metric_is_named(folders):
             degradation=got.degradation,
             measures=Measures(("ms_ssim_y",)),
         )
+    with pytest.raises(ValueError, match="0.png: .*leave less than 161 x 161"):
+        check_sizes(got.examples, Measures(("psnr_y", "ms_ssim_y")), scale=2)
+    check_sizes(got.examples, Measures(("psnr_y", "consistency")), scale=2)
 
 
 @pytest.mark.parametrize("dtype, suffix", [(np.uint8, ".png"), (np.float32, ".npy")])
 def test_pictures_are_saved_by_method(tmp_path, dtype, suffix):
     sr = (np.random.default_rng(0).random((4, 5, 3)) * 255).astype(dtype)
     example = Example(0, "../set/a.b.png", sr)
-    path = save_picture(tmp_path / "out", "runs/mine", example, sr)
+    path = make_saver(tmp_path / "out", ["runs/mine"], [example])("runs/mine", example, sr)
     assert path == tmp_path / "out" / "runs_mine" / f"set_a.b{suffix}"
     np.testing.assert_array_equal(files.read(path).pixels, sr)
+
+
+def test_no_picture_takes_the_place_of_another(tmp_path):
+    sr = np.zeros((4, 5, 3), np.uint8)
+    examples = [Example(i, name, sr) for i, name in enumerate(["a.png", "a.bmp", "b.png"])]
+    save = make_saver(tmp_path, ["x"], examples)
+    saved = [save("x", example, sr).name for example in examples]
+    assert saved == ["a.png.png", "a.bmp.png", "b.png"]
+    assert {path.name for path in (tmp_path / "x").iterdir()} == {*saved}
+    with pytest.raises(ValueError, match="a/b would share a_b with another"):
+        make_saver(tmp_path, ["a/b", "a_b"], examples)
+    alike = [Example(i, name, sr) for i, name in enumerate(["c/d.png", "c_d.png"])]
+    with pytest.raises(ValueError, match="c/d.png would share c_d.png with another"):
+        make_saver(tmp_path, ["x"], alike)

@@ -494,6 +494,13 @@ def test_a_network_overfits_and_then_plays_the_game(pictures, tmp_path):
     assert not any(r["skipped"] for r in game) and told[-1]["event"] == "end"
 
 
+def test_metrics_that_the_pictures_are_too_small_for_are_refused_at_once(pictures, tmp_path):
+    sections = {"data": {"val": str(pictures)}, "eval": {"metrics": ["niqe"]}}
+    with pytest.raises(ValueError, match="0.png: .*96 x 192 of NIQE"):
+        next(train(pixel_config(pictures, **sections), tmp_path / "run"))
+    assert not (tmp_path / "run").exists()
+
+
 def test_the_best_by_a_distance_is_the_least(pictures, tmp_path):
     """Consistency falls as the network learns, and is better so."""
     sections = {

@@ -57,9 +57,8 @@ function showPlane() {
     .filter(({ x, y }) => Number.isFinite(x) && Number.isFinite(y)) : [];
   svg.toggleAttribute("hidden", !points.length);
   if (!points.length) {
-    const lacking = lpips ? "PSNR of Y" : "LPIPS", why = report.absent[lpips ? "psnr_y" : "lpips"];
-    const reason = why ? `: ${why}` : "";
-    note.textContent = `This plane is PSNR of Y against LPIPS. ${lacking} was not measured${reason}.`;
+    const lacking = lpips ? "PSNR of Y has no figures" : "LPIPS was not measured (--lpips)";
+    note.textContent = `This plane is PSNR of Y against LPIPS. ${lacking}.`;
     return;
   }
   note.textContent = "Up and to the right is better: closer to the eye, and closer in pixels. "

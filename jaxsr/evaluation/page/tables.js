@@ -13,12 +13,13 @@ function element(tag, properties = {}, ...children) {
   return made;
 }
 
-// JSON has no infinity: null is one, and undefined was not measured.
-const figure = (values, metric) => (values[metric.name] === null ? Infinity : values[metric.name]);
+/** A number; JSON has no infinity, which is "inf", and null is no number, as undefined is. */
+const figure = (values, { name }) => (values[name] === "inf" ? Infinity : values[name] ?? undefined);
 
 function written(value, decimals) {
   if (value === undefined) return "–";
-  return value === Infinity ? "∞" : value.toFixed(decimals).replace("-", "−");
+  if (value === Infinity) return "∞";
+  return value.toFixed(decimals).replace(/^-(?=.*[1-9])/, "−").replace(/^-/, "");
 }
 
 const merit = (value, better) => ({ high: value, low: -value, zero: -Math.abs(value) })[better];
