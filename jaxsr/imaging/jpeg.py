@@ -47,12 +47,20 @@ _DCT = np.array(
 _DCT = np.hstack([_DCT, _DCT[:, ::-1] * np.where(np.arange(8) % 2, -1, 1)[:, None]])
 
 
-def jpeg(image: jax.Array, quality: ArrayLike, *, subsampling: str = "4:2:0") -> jax.Array:
+def jpeg(
+    image: jax.Array,
+    quality: ArrayLike,
+    *,
+    subsampling: str = "4:2:0",
+    size: tuple[jax.Array, jax.Array] | None = None,
+) -> jax.Array:
     """Gives [..., H, W, C] as it returns from a JPEG file: rounded to 8 bits, in [0, 1].
 
     `quality` is libjpeg's, a whole number from 1 to 100 for each picture [...] or for all. Three
     channels are RGB, whose chroma "4:2:0" halves in both directions and "4:4:4" leaves; one is
     grey, and of any other number each is coded as if it were grey. Sides may be of any length.
+    The picture may be but the first rows and columns: `size`, two scalars, says how many, if its
+    last ones are repeated beyond.
     """
     if subsampling not in SUBSAMPLINGS:
         raise ValueError(
@@ -63,9 +71,12 @@ def jpeg(image: jax.Array, quality: ArrayLike, *, subsampling: str = "4:2:0") ->
     planes = jnp.moveaxis(jnp.round(image.clip(0, 1) * 255).astype(jnp.int32), -1, 0)
     if len(planes) == 3:
         planes = _rgb_to_ycc(*planes)
-        colour = _code_halved if subsampling == "4:2:0" else _code
-        y, cb, cr = _code(planes[0], luma), *(colour(plane, chroma) for plane in planes[1:])
-        planes = _ycc_to_rgb(y, cb, cr)
+        y, cb, cr = planes
+        if subsampling == "4:2:0":
+            cb, cr = (_code_halved(plane, chroma, size) for plane in (cb, cr))
+        else:
+            cb, cr = _code(cb, chroma), _code(cr, chroma)
+        planes = _ycc_to_rgb(_code(y, luma), cb, cr)
     else:
         planes = [_code(plane, luma) for plane in planes]
     return jnp.stack(planes, axis=-1).astype(image.dtype) / 255
@@ -136,12 +147,25 @@ def _shift(x: jax.Array, bits: int) -> jax.Array:
     return (x + (1 << (bits - 1))) >> bits
 
 
-def _code_halved(plane: jax.Array, table: jax.Array) -> jax.Array:
+def _code_halved(
+    plane: jax.Array, table: jax.Array, size: tuple[jax.Array, jax.Array] | None
+) -> jax.Array:
     """`_code` of the plane at half its height and width, enlarged again."""
     *_, height, width = plane.shape
     # libjpeg fills up whole blocks to the right before it halves, but downwards only afterwards.
-    small = _code(_halve(_extend(plane, height % 2, -width % 16)), table)
-    return _double(small[..., : -(-width // 2)])[..., :height, :width]
+    small = _halve(_extend(plane, height % 2, -width % 16))
+    if size is not None:
+        small = _repeat_last(small, size[0], -2)
+    small = _code(small, table)[..., : -(-width // 2)]
+    if size is not None:
+        small = _repeat_last(_repeat_last(small, size[0], -2), size[1], -1)
+    return _double(small)[..., :height, :width]
+
+
+def _repeat_last(small: jax.Array, length: jax.Array, axis: int) -> jax.Array:
+    """Repeats the last of the samples that a halved plane has of a picture's `length`."""
+    index = jnp.minimum(jnp.arange(small.shape[axis]), (length + 1) // 2 - 1)
+    return small.take(index, axis, mode="clip")
 
 
 def _halve(plane: jax.Array) -> jax.Array:

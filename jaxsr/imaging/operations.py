@@ -10,17 +10,20 @@ from math import pi
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 
-from jaxsr.imaging.blur import blur, gaussian_kernel
+from jaxsr.imaging import kernels, noise
+from jaxsr.imaging.blur import blur
 from jaxsr.imaging.jpeg import SUBSAMPLINGS, jpeg
 from jaxsr.imaging.rescale import KERNELS, down_up
 
 Range = tuple[float, float]
+Draws = dict[str, Any]  # what happens to a picture, by name: scalars, and dicts of them
 
 # What a step draws, each from a key of its own; the numbers stay, or seeds change their meaning.
 DRAWS = {"gate": 0, "sigma": 1, "ratio": 2, "angle": 3, "grey": 4, "noise": 5, "peak": 6}
-DRAWS |= {"quality": 7, "factor": 8}
+DRAWS |= {"quality": 7, "factor": 8, "kernel": 9, "sinc": 10, "blur": 11, "size": 12, "sigma_y": 13}
+DRAWS |= {"beta": 14, "cutoff": 15, "resize": 16, "up": 17, "down": 18, "method": 19, "kind": 20}
+DRAWS |= {"deviation": 21, "scale": 22, "order": 23}
 
 
 def stream(key: jax.Array, draw: str) -> jax.Array:
@@ -28,7 +31,8 @@ def stream(key: jax.Array, draw: str) -> jax.Array:
     return jax.random.fold_in(key, DRAWS[draw])
 
 
-def _uniform(key: jax.Array, draw: str, between: Range) -> jax.Array:
+def uniform(key: jax.Array, draw: str, between: Range) -> jax.Array:
+    """Draws a number from a range."""
     low, high = between
     return jax.random.uniform(stream(key, draw), minval=low, maxval=high)
 
@@ -49,15 +53,20 @@ class Blur:
     def __post_init__(self) -> None:
         if self.size not in range(3, 22, 2):
             raise ValueError(f"size: got {self.size}, wanted an odd number from 3 to 21")
-        _check_range(self, "sigma", 0, self.size)
-        _check_range(self, "ratio", 0, 1)
-        _check_share(self, "probability")
+        check_range(self, "sigma", 0, self.size)
+        check_range(self, "ratio", 0, 1)
+        check_share(self, "probability")
+
+    def draw(self, key: jax.Array) -> Draws:
+        """Draws the deviation, the ratio and the angle."""
+        ranges = {"sigma": self.sigma, "ratio": self.ratio, "angle": (0, pi)}
+        return {name: uniform(key, name, between) for name, between in ranges.items()}
 
     def apply(self, key: jax.Array, image: jax.Array) -> jax.Array:
         """Blurs [H, W, C]."""
-        sigma, ratio = (_uniform(key, name, getattr(self, name)) for name in ("sigma", "ratio"))
-        angle = _uniform(key, "angle", (0, pi))
-        return blur(image, gaussian_kernel(sigma, ratio, angle, size=self.size))
+        drawn = self.draw(key)
+        sigmas = drawn["sigma"], drawn["sigma"] * drawn["ratio"]
+        return blur(image, kernels.gaussian(self.size, *sigmas, drawn["angle"], side=self.size))
 
 
 @dataclass(frozen=True)
@@ -72,39 +81,43 @@ class Noise:
     probability: float = 1.0
 
     def __post_init__(self) -> None:
-        _check_range(self, "sigma", 0, 255)
-        _check_share(self, "grey")
-        _check_share(self, "probability")
+        check_range(self, "sigma", 0, 255)
+        check_share(self, "grey")
+        check_share(self, "probability")
+
+    def draw(self, key: jax.Array) -> Draws:
+        """Draws the deviation, and whether the channels share the noise."""
+        grey = jax.random.bernoulli(stream(key, "grey"), self.grey)
+        return {"sigma": uniform(key, "sigma", self.sigma), "grey": grey}
 
     def apply(self, key: jax.Array, image: jax.Array) -> jax.Array:
         """Adds the noise to [H, W, C]."""
-        noise = jax.random.normal(stream(key, "noise"), image.shape, image.dtype)
-        if self.grey:
-            shared = jax.random.bernoulli(stream(key, "grey"), self.grey)
-            noise = jnp.where(shared, noise[..., :1], noise)
-        return image + _uniform(key, "sigma", self.sigma) / 255 * noise
+        return noise.gaussian(stream(key, "noise"), image, **self.draw(key))
 
 
 @dataclass(frozen=True)
 class Poisson:
     """Counts photons, of which white sends `peak`: x becomes Poisson(x peak) / peak.
 
-    The variance is x / peak, so few photons are much noise. What is below 0 counts as black. Exact
-    by rejection, it takes some fifty times as long as Gaussian noise on the CPU.
+    The variance is x / peak, so few photons are much noise. What is below 0 counts as black.
     """
 
     peak: Range = (30.0, 300.0)
     probability: float = 1.0
 
     def __post_init__(self) -> None:
-        _check_range(self, "peak", 1, 1e6)
-        _check_share(self, "probability")
+        check_range(self, "peak", 1, 1e6)
+        check_share(self, "probability")
+
+    def draw(self, key: jax.Array) -> Draws:
+        """Draws the photons of white."""
+        return {"peak": uniform(key, "peak", self.peak)}
 
     def apply(self, key: jax.Array, image: jax.Array) -> jax.Array:
         """Counts the photons of [H, W, C]."""
-        peak = _uniform(key, "peak", self.peak)
-        photons = jax.random.poisson(stream(key, "noise"), image.clip(0) * peak)
-        return photons.astype(image.dtype) / peak
+        peak = self.draw(key)["peak"]
+        u = noise.open_uniform(stream(key, "noise"), image.shape)
+        return noise.poisson_quantile(u, image.clip(0) * peak) / peak
 
 
 @dataclass(frozen=True)
@@ -116,15 +129,18 @@ class Jpeg:
     probability: float = 1.0
 
     def __post_init__(self) -> None:
-        _check_range(self, "quality", 1, 100)
-        _check_choice(self, "subsampling", SUBSAMPLINGS)
-        _check_share(self, "probability")
+        check_range(self, "quality", 1, 100)
+        check_choice(self, "subsampling", SUBSAMPLINGS)
+        check_share(self, "probability")
+
+    def draw(self, key: jax.Array) -> Draws:
+        """Draws the quality."""
+        low, high = self.quality
+        return {"quality": jax.random.randint(stream(key, "quality"), (), low, high + 1)}
 
     def apply(self, key: jax.Array, image: jax.Array) -> jax.Array:
         """Codes and decodes [H, W, C]."""
-        low, high = self.quality
-        quality = jax.random.randint(stream(key, "quality"), (), low, high + 1)
-        return jpeg(image, quality, subsampling=self.subsampling)
+        return jpeg(image, self.draw(key)["quality"], subsampling=self.subsampling)
 
 
 @dataclass(frozen=True)
@@ -136,19 +152,24 @@ class DownUp:
     probability: float = 1.0
 
     def __post_init__(self) -> None:
-        _check_range(self, "factor", 1, 64)
-        _check_choice(self, "method", KERNELS)
-        _check_share(self, "probability")
+        check_range(self, "factor", 1, 64)
+        check_choice(self, "method", KERNELS)
+        check_share(self, "probability")
+
+    def draw(self, key: jax.Array) -> Draws:
+        """Draws the factor."""
+        return {"factor": uniform(key, "factor", self.factor)}
 
     def apply(self, key: jax.Array, image: jax.Array) -> jax.Array:
         """Resizes [H, W, C] down and up."""
-        return down_up(image, _uniform(key, "factor", self.factor), method=self.method)
+        return down_up(image, self.draw(key)["factor"], method=self.method)
 
 
 OPS = {"blur": Blur, "noise": Noise, "poisson": Poisson, "jpeg": Jpeg, "down_up": DownUp}
 
 
-def _check_range(op: Any, field: str, least: float, most: float) -> None:
+def check_range(op: Any, field: str, least: float, most: float) -> None:
+    """Raise ValueError unless a field is a range within bounds."""
     low, high = getattr(op, field)
     if not least <= low <= high <= most:
         raise ValueError(
@@ -157,13 +178,15 @@ def _check_range(op: Any, field: str, least: float, most: float) -> None:
         )
 
 
-def _check_share(op: Any, field: str) -> None:
+def check_share(op: Any, field: str) -> None:
+    """Raise ValueError unless a field is a probability."""
     value = getattr(op, field)
     if not 0 <= value <= 1:
         raise ValueError(f"{field}: got {value:g}, wanted a number from 0 to 1")
 
 
-def _check_choice(op: Any, field: str, choices: Iterable[str]) -> None:
+def check_choice(op: Any, field: str, choices: Iterable[str]) -> None:
+    """Raise ValueError unless a field is one of the choices."""
     value = getattr(op, field)
     if value not in choices:
         raise ValueError(f"{field}: got {value!r}, wanted one of {', '.join(choices)}")

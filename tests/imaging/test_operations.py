@@ -5,8 +5,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxsr.imaging.blur import blur, gaussian_kernel
+from jaxsr.imaging.blur import blur
 from jaxsr.imaging.jpeg import jpeg
+from jaxsr.imaging.kernels import gaussian
 from jaxsr.imaging.operations import DRAWS, OPS, Blur, DownUp, Jpeg, Noise, Poisson
 from jaxsr.imaging.rescale import down_up
 
@@ -113,7 +114,7 @@ IMAGE = jnp.asarray(random(20, 13, 3))
     [
         (
             Blur(sigma=(1.5, 1.5), size=9),
-            lambda x: blur(x, gaussian_kernel(1.5, 1.0, 0.0, size=9)),
+            lambda x: blur(x, gaussian(9, 1.5, 1.5, 0.0)),
         ),
         (Jpeg(quality=(60, 60)), lambda x: jpeg(x, 60)),
         (

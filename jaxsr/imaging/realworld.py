@@ -1,0 +1,136 @@
+"""Real-ESRGAN's degradation of second order, on the device, each picture from its own key.
+
+Wang, Xie, Dong and Shan, "Real-ESRGAN: Training Real-World Blind Super-Resolution with Pure
+Synthetic Data" (2021), with the parameters of the authors' options. There one factor and one mode
+of resizing serve a whole batch, and a pool of pairs hides it; here a picture shares nothing with
+those beside it. The quality of JPEG is a whole number.
+"""
+
+from dataclasses import dataclass
+from math import ceil, floor, pi
+
+import jax
+import jax.numpy as jnp
+
+from jaxsr.imaging import canvas, noise
+from jaxsr.imaging.canvas import Canvas
+from jaxsr.imaging.jpeg import SUBSAMPLINGS
+from jaxsr.imaging.operations import Draws, Range, check_choice, check_share, stream, uniform
+from jaxsr.imaging.passes import (
+    NONE,
+    SINC,
+    Pass,
+    SecondPass,
+    choose,
+    draw_size,
+    happens,
+    make_kernel,
+)
+from jaxsr.imaging.sharpen import usm
+
+_LEAST = 5  # pixels a side of the smallest picture that 4:2:0 codes
+_METHODS = (1 / 3, 1 / 3, 1 / 3)
+
+
+@dataclass(frozen=True)
+class RealESRGAN:
+    """Two passes, then a sinc with the probability `final_sinc`, before or after the last JPEG.
+
+    The factor of the second pass is relative to LR. The target is HR sharpened by an unsharp mask
+    if `sharpen`. Whole pictures of `crop` pixels a side are degraded, of which training takes
+    smaller crops.
+    """
+
+    scale: int
+    first: Pass = Pass()
+    second: SecondPass = SecondPass()
+    final_sinc: float = 0.8
+    subsampling: str = "4:2:0"
+    sharpen: bool = True
+    crop: int = 400
+    levels: int | None = None
+
+    def __post_init__(self) -> None:
+        check_share(self, "final_sinc")
+        check_choice(self, "subsampling", SUBSAMPLINGS)
+        if self.crop < 1:
+            raise ValueError(f"crop: got {self.crop}, wanted the pixels of a side, such as 400")
+
+    def draw(self, key: jax.Array) -> Draws:
+        """Draws what happens to one picture, by the names of `NAMES` where numbers stand for them.
+
+        `first` and `second` are of the passes; `last` has the final kernel, the method of the
+        resize to LR, and whether JPEG comes first.
+        """
+        first, second, last = (jax.random.fold_in(key, i) for i in range(3))
+        size = draw_size(last)
+        sinc = happens(last, "blur", self.final_sinc)
+        return {
+            "first": self.first.draw(first),
+            "second": self.second.draw(second),
+            "last": {
+                "kernel": jnp.where(sinc, SINC, NONE),
+                "size": size,
+                "cutoff": uniform(last, "cutoff", (pi / 3, pi)),
+                "method": choose(last, "method", _METHODS),
+                "jpeg_first": happens(last, "order", 0.5),
+            },
+        }
+
+    def apply(self, keys: jax.Array, hr: jax.Array) -> tuple[jax.Array, jax.Array]:
+        """Makes (lr, target) of hr [N, H, W, C], one or three channels."""
+        least = floor(min(hr.shape[1:3]) * min(self.first.factor[0], 1.0))
+        least = min(least, floor(min(hr.shape[1:3]) / self.scale * min(self.second.factor[0], 1.0)))
+        if least < _LEAST:
+            raise ValueError(
+                f"pictures of {hr.shape[1]} x {hr.shape[2]} become as small as {least} pixels, "
+                f"wanted {_LEAST}; degrade larger ones (degrade.crop), or raise factor"
+            )
+        lr = jax.vmap(self._run)(keys, hr)
+        return lr, jax.vmap(usm)(hr) if self.sharpen else hr
+
+    def _run(self, key: jax.Array, image: jax.Array) -> jax.Array:
+        draws = self.draw(key)
+        high, wide, _ = image.shape
+        small = high // self.scale, wide // self.scale
+        first, second, last = draws["first"], draws["second"], draws["last"]
+        keys = [stream(jax.random.fold_in(key, i), "noise") for i in range(2)]
+        picture = canvas.place(image, (high, wide))
+        picture = self._pass(keys[0], picture, first, (high, wide), self.first.factor)
+        picture = self._jpeg(picture, first["quality"])
+        picture = self._pass(keys[1], picture, second, small, self.second.factor)
+        picture = _where(last["jpeg_first"], self._jpeg(picture, second["quality"]), picture)
+        picture = canvas.resize(picture, *small, method=last["method"], shape=small)
+        picture = canvas.blur(picture, make_kernel(last))
+        picture = _where(last["jpeg_first"], picture, self._jpeg(picture, second["quality"]))
+        return picture.pixels
+
+    def _pass(
+        self,
+        key: jax.Array,
+        picture: Canvas,
+        draws: Draws,
+        size: tuple[int, int],
+        factors: Range,
+    ) -> Canvas:
+        """Blurs, resizes to `size` times the factor, and adds the noise."""
+        picture = canvas.blur(picture, make_kernel(draws))
+        room = tuple(ceil(side * max(factors[1], 1.0)) for side in size)
+        height, width = (jnp.floor(side * draws["factor"]).astype(jnp.int32) for side in size)
+        picture = canvas.resize(
+            picture, height, width, method=draws["method"], shape=(room[0], room[1])
+        )
+        pixels, grey = picture.pixels, draws["grey"]
+        counted = noise.poisson(key, pixels, height, width, draws["poisson"], grey)
+        noisy = noise.gaussian(key, pixels, draws["noise"], grey)
+        noisy = jnp.where(draws["gaussian"], noisy, counted)
+        return picture._replace(pixels=noisy.clip(0, 1))
+
+    def _jpeg(self, picture: Canvas, quality: jax.Array) -> Canvas:
+        coded = lambda x: canvas.jpeg(x, quality, subsampling=self.subsampling)  # noqa: E731
+        return canvas.straight_through(coded)(picture)
+
+
+def _where(first: jax.Array, a: Canvas, b: Canvas) -> Canvas:
+    """One of two pictures of one size."""
+    return a._replace(pixels=jnp.where(first, a.pixels, b.pixels))
