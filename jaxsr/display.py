@@ -146,6 +146,7 @@ def _line(record: dict[str, Any], run: Path) -> str:
         return f"skipped {record['path']}, which is unreadable: {record['reason']}"
     if event in ("baseline", "eval"):
         names = [name for name in record if name.startswith(("psnr", "ssim"))][:3]
+        names += [n for n in record if n.startswith(("ms_ssim", "lpips", "dists", "niqe"))]
         what = record.get("method", f"step {record['step']}")
         return f"{what}: {'  '.join(f'{n} {record[n]:.3f}' for n in names) or 'a grid of pictures'}"
     if event == "end":

@@ -104,6 +104,11 @@ def test_names_are_shown_as_they_are(pictures, weights, tmp_path):
     assert code == 0 and "net[v2]" in out and "[0-1].png" in out
 
 
+def test_rows_are_chosen(pictures):
+    asked = ["evaluate", "--data", pictures, "--scale", 2, "--method", "bicubic", "--json", "-"]
+    assert list(json.loads(jaxsr(*asked)[1])["methods"]) == ["bicubic"]
+
+
 def test_a_network_that_gives_no_numbers_is_told(tmp_path):
     """Of floats, which are not clipped; of pictures without texture there is no NIQE either."""
     rng = np.random.default_rng(0)
@@ -136,7 +141,13 @@ def test_a_network_that_gives_no_numbers_is_told(tmp_path):
         (["--data", "{p}", "--scale", "2", "--require", "good"], "wanted METRIC>=NUMBER"),
         (["--no-reference", "{p}", "--report", "r"], "--report shows pictures beside originals"),
         (["--no-reference", "{p}", "--metric", "ms_ssim_y"], "niqe need no original; leave out"),
-        (["--data", "{p}", "--scale", "2", "--json", "."], "--json: . is a folder"),
+        (
+            ["--data", "{p}", "--scale", "2", "--json", "{p}/0.png"],
+            "a file that ends in .js",
+        ),
+        (["--data", "{p}", "--scale", "2", "--save", "{p}/sr"], "sr lies among the pictures of"),
+        (["--data", "{p}", "--scale", "2", "--report", "{p}"], "lies among the pictures of"),
+        (["--data", "{p}", "--scale", "2", "--method", "cubic"], "--method: got cubic, wanted one"),
         (
             ["--data", "{p}", "--scale", "2", "--metric", "niqe", "--report", "r"],
             "96 x 192 of NIQE",

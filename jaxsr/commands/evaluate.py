@@ -41,6 +41,10 @@ def evaluate(
             help="What becomes 0 and 1 in each band or all, without --weights, which say it.",
         ),
     ] = None,
+    method: Annotated[
+        list[str] | None,
+        typer.Option(help="Of the rows that need no weights only this; may be repeated."),
+    ] = None,
     metric: Annotated[
         list[str] | None,
         typer.Option(help="Measure this too: ms_ssim_y, ms_ssim_rgb or niqe; may be repeated."),
@@ -77,7 +81,8 @@ def evaluate(
         list[str] | None,
         typer.Option(
             metavar="METRIC>=NUMBER",
-            help="Fail unless this, or <=, holds of the mean of each network; may be repeated.",
+            help="Fail unless this, or <=, holds of the mean of each network, or, without one, of"
+            " each row; may be repeated.",
         ),
     ] = None,
 ) -> None:
@@ -104,8 +109,8 @@ def evaluate(
         rows = classical_methods(task.degradation.scale, original=original)
         check_names(task.networks, [*rows, "dictionary"] if dictionary else rows)
         check_sizes(task.examples, measures, scale=task.degradation.scale)
-        _check_writable(json_)
-        methods: dict[str, Any] = dict(task.networks)
+        _check_outputs(json_, report, save, sources=[*(data or ()), *(pairs or ()), no_reference])
+        methods: dict[str, Any] = {row: row for row in _chosen(method, rows)} | dict(task.networks)
         if dictionary:
             methods["dictionary"] = learn(
                 dictionary,
@@ -114,7 +119,7 @@ def evaluate(
                 ranges=task.ranges,
             )
         shown = err if json_ == "-" else out
-        with _kept(task, [*rows, *methods], report, save) as (seen, finish):
+        with _kept(task, list(methods), report, save) as (seen, finish):
             steps = compare(
                 methods,
                 task.examples,
@@ -174,7 +179,7 @@ def _measures(task: Any, metrics: list[str], lpips: list[str], dists: str | None
     return make_measures(
         [*names, *metrics],
         channels=task.channels,
-        lpips_states=[[load_tensors(path) for path in files.split(",")] for files in lpips],
+        lpips_states={files: [load_tensors(path) for path in files.split(",")] for files in lpips},
         dists_states=[load_tensors(path) for path in dists.split(",")] if dists else [],
     )
 
@@ -219,12 +224,29 @@ def _followed(steps: Iterator[dict[str, Any]], console: Console) -> dict[str, An
     return figures
 
 
-def _check_writable(path: str | None) -> None:
-    """What hours of measuring may go to."""
-    if path and path != "-":
-        Path(path).parent.mkdir(parents=True, exist_ok=True)
-        if Path(path).is_dir():
-            raise ValueError(f"--json: {path} is a folder; name a file in it")
+def _chosen(asked: list[str] | None, rows: tuple[str, ...]) -> tuple[str, ...]:
+    for name in asked or ():
+        if name not in rows:
+            raise ValueError(f"--method: got {name}, wanted one of {', '.join(rows)}")
+    return tuple(row for row in rows if not asked or row in asked)
+
+
+def _check_outputs(
+    json_: str | None, report: Path | None, save: Path | None, *, sources: list[str | None]
+) -> None:
+    """Refuse what would take the place of pictures or weights, or be measured the next time."""
+    if json_ and json_ != "-":
+        if Path(json_).suffix != ".json":
+            raise ValueError(f"--json: got {json_}, wanted a file that ends in .json, or -")
+        Path(json_).parent.mkdir(parents=True, exist_ok=True)
+    folders = [Path(source).resolve() for source in sources if source and Path(source).is_dir()]
+    for option, output in (("--report", report), ("--save", save)):
+        for folder in folders:
+            if output and output.resolve().is_relative_to(folder):
+                raise ValueError(
+                    f"{option}: {output} lies among the pictures of {folder}, which would then be "
+                    "measured too; name a folder elsewhere"
+                )
 
 
 def _write_json(figures: dict[str, Any], path: str | None) -> None:

@@ -29,4 +29,4 @@ def plot(
     with plain_errors():
         from jaxsr.evaluation.plot import plot_runs
 
-        out.print(str(plot_runs(runs, output, smooth=smooth)))
+        out.print(str(plot_runs(runs, output=output, smooth=smooth)))

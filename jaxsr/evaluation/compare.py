@@ -12,7 +12,6 @@ from jax.sharding import Mesh
 from jaxsr.evaluation.evaluate import (
     Example,
     Method,
-    classical_methods,
     evaluate,
     read_set,
 )
@@ -116,7 +115,7 @@ def check_names(networks: Iterable[str], rows: Iterable[str]) -> None:
 
 
 def compare(
-    networks: Mapping[str, Method | Learnt],
+    methods: Mapping[str, Method | Learnt],
     examples: Sequence[Example],
     *,
     dataset: str,
@@ -125,23 +124,22 @@ def compare(
     mesh: Mesh | None = None,
     seen: Callable[[str, Example, np.ndarray, np.ndarray], None] | None = None,
 ) -> Iterator[dict[str, Any]]:
-    """Measure the classical methods, then each of `networks`; yields the report as it grows.
+    """Measure one method after the other; yields the report as it grows.
 
     `check_names` and `check_sizes` refuse what would fail on the way.
 
     A report is `{"dataset", "scale", "definition", "methods": {name: result of evaluate}}`, each
-    result with the `seconds` it took, compilation too, and of `Learnt` the learning, which also
+    result with the `seconds` that all of it took, and of `Learnt` the learning, which also
     stands alone as `learning_seconds`. What is infinite is "inf" and what is no number is None,
     since JSON has neither. `seen` is called with the method's name, the example, its LR and its SR.
     """
-    rows = classical_methods(degradation.scale, original=examples[0].hr is not None)
     report: dict[str, Any] = {
         "dataset": dataset,
         "scale": degradation.scale,
         "definition": definition(degradation, examples, measures),
         "methods": {},
     }
-    for name, method in ({row: row for row in rows} | dict(networks)).items():
+    for name, method in methods.items():
         start, learning = time.monotonic(), {}
         if isinstance(method, Learnt):
             start, learning = start - method.seconds, {"learning_seconds": method.seconds}
@@ -186,6 +184,7 @@ def definition(spec: Any, examples: Sequence[Example], measures: Measures) -> st
     crop = f"{spec.scale} pixels cropped from each border" if spec.scale > 1 else "nothing cropped"
     parts = [_input(spec, examples), _rounding(spec, examples), crop]
     parts += [text for part, text in _MEANINGS.items() if _any_has(measures.names, part)]
+    parts.append("seconds of everything: methods, metrics, compilation")
     bands = examples[0].like.shape[-1]
     if bands not in (1, 3):
         parts.append(f"over {bands} bands, 0 to 1 in their ranges")

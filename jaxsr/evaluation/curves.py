@@ -27,7 +27,8 @@ class Panel(NamedTuple):
     noisy: bool = False  # from batch to batch, so that a mean says more
 
 
-TERM, METRIC = 1, 5  # the places of the terms of the generator's loss, and of the metrics
+# The places of the terms of the generator's loss, of metrics, and of those without a direction.
+TERM, METRIC, LAST = 1, 5, 11
 _PLAYERS = ("generator", "discriminator")
 GENERATOR = Panel(0, "Generator loss", log=True, noisy=True)
 SKIPPED = Panel(10, "Steps skipped in a row")
@@ -106,7 +107,8 @@ def _values(record: Record) -> Iterator[tuple[Panel, str, float]]:
             yield *_FIELDS.get(name, (term, "")), value
         elif event in ("baseline", "eval"):
             metric = described(name)
-            panel = Panel(METRIC, metric["label"], metric["unit"], (NETWORK,))
+            place = LAST if metric["better"] == "zero" else METRIC
+            panel = Panel(place, metric["label"], metric["unit"], (NETWORK,))
             yield panel, record.get("method", NETWORK), value
 
 

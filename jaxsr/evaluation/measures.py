@@ -119,16 +119,20 @@ def make_measures(
     names: Iterable[str],
     *,
     channels: int,
-    lpips_states: Sequence[Sequence[Mapping[str, Any]]] = (),
+    lpips_states: Mapping[str, Sequence[Mapping[str, Any]]] = {},
     dists_states: Sequence[Mapping[str, Any]] = (),
 ) -> Measures:
     """Check names and read what networks need: of each LPIPS the tensors of its files, of DISTS.
 
+    `lpips_states` maps what is said of files that are refused to their tensors.
     Raises ValueError for a metric that does not exist, needs weights, or needs photographs.
     """
     params: dict[str, Any] = {}
-    for states in lpips_states:
-        read = lpips_params(*states)
+    for said, states in lpips_states.items():
+        try:
+            read = lpips_params(*states)
+        except ValueError as error:
+            raise ValueError(f"{said}: {error}") from error
         params[f"lpips_{next(kind for kind in BACKBONES if kind in read)}"] = read
     if dists_states:
         params["dists"] = dists_params(*dists_states)

@@ -56,7 +56,7 @@ _WIDTH, _HEIGHT, _DPI = 3.9, 2.4, 140  # inches of a panel, and pixels of an inc
 _CHARACTERS = 50  # that the legend has room for above a panel
 
 
-def plot_runs(runs: Sequence[Path], output: Path | None = None, *, smooth: float = 0.8) -> Path:
+def plot_runs(runs: Sequence[Path], *, output: Path | None = None, smooth: float = 0.8) -> Path:
     """Draw the curves of runs into one file, and give its path.
 
     `output` is a .png or .svg; without one, a single run's is its curves.png. What is taken of

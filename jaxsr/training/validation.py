@@ -108,7 +108,9 @@ def _measures(config: Config) -> Measures:
     measures = make_measures(
         [*usual(arch.channels, scale=arch.scale), *asked.metrics],
         channels=arch.channels,
-        lpips_states=[[load_tensors(path) for path in asked.lpips]] if asked.lpips else [],
+        lpips_states={", ".join(asked.lpips): [load_tensors(path) for path in asked.lpips]}
+        if asked.lpips
+        else {},
         dists_states=[load_tensors(path) for path in asked.dists],
     )
     if asked.best not in measures.names:

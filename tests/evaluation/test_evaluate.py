@@ -47,6 +47,7 @@ def compared(methods, sources, spec, *, channels=3, ranges=()):
     examples = read_set(find_pictures(sources), scale=spec.scale, channels=channels, ranges=ranges)
     measures = Measures(usual(channels, scale=spec.scale))
     dataset = " ".join(sources)
+    methods = {row: row for row in classical_methods(spec.scale)} | dict(methods)
     return compare(methods, examples, dataset=dataset, degradation=spec, measures=measures)
 
 

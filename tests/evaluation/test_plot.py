@@ -196,7 +196,7 @@ def test_a_png_is_written(tmp_path):
 
 def test_an_svg_holds_the_names_and_is_the_same_each_time(tmp_path):
     runs = [write(tmp_path / name, pixel(3.0, 2.0)) for name in (NASTY, "b\x01\udcff", "c")]
-    one, two = (plot_runs(runs, tmp_path / "new" / name) for name in ("1.svg", "2.SVG"))
+    one, two = (plot_runs(runs, output=tmp_path / "new" / name) for name in ("1.svg", "2.SVG"))
     assert one.read_bytes() == two.read_bytes()
     texts = [e.text for e in ElementTree.parse(one).iter("{http://www.w3.org/2000/svg}text")]
     assert texts[-3:] == [NASTY, "b\ufffd\ufffd", "c"]
@@ -210,7 +210,7 @@ def test_runs_of_one_name_are_called_by_their_paths(tmp_path, monkeypatch):
     monkeypatch.setattr(
         Figure, "savefig", lambda figure, path, **_: (drawn.append(legend(figure)), path.touch())
     )
-    plot_runs([run.relative_to(tmp_path) for run in runs], tmp_path / "x.png")
+    plot_runs([run.relative_to(tmp_path) for run in runs], output=tmp_path / "x.png")
     assert drawn == [["a/run", "b/run", "other"]]
     monkeypatch.chdir(runs[0])
     plot_runs([runs[0].relative_to(runs[0])])

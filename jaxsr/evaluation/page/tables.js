@@ -66,12 +66,13 @@ function fill(table, columns, rows, foot = []) {
 
 /** A column of one metric; `of` gives the value of a row, and `among` those it competes with. */
 function measuredColumn(metric, label, of, among) {
+  const shown = (value) => value && Number(value.toFixed(metric.decimals)); // what the reader compares
   const arrow = { high: "↑", low: "↓", zero: "→ 0" }[metric.better];
   return {
     label, unit: [metric.unit, arrow].filter(Boolean).join(" "),
     descends: metric.better === "high", value: of,
     cell: (row) => written(of(row), metric.decimals),
-    mark: (row) => rank(of(row), among(row), metric.better),
+    mark: (row) => rank(shown(of(row)), among(row).map(shown), metric.better),
   };
 }
 
