@@ -232,7 +232,7 @@ WRONG = {
     "empty folder": (["--set", empty], "holds no picture"),
     "corrupt picture": (["--set", corrupt], r"no picture in .* can be used: .*0\.png"),
     "truncated picture": (["--set", truncated], r"none of the 1 .* can be decoded.*0\.png"),
-    "large crop": (["--set", "data.crop=64"], "data.crop 64 is larger than every picture"),
+    "large crop": (["--set", "data.crop=64"], "the crop 64 is larger than every picture"),
     "channels": (["--set", "generator.channels=2"], r"generator\.channels is 2"),
     "batch": (["--set", "train.batch_size=6"], r"train\.batch_size: got 6, wanted a multiple of 8"),
     "no weights": (["--set", "train.init=/nowhere.safetensors"], "no weights at /nowhere"),

@@ -21,7 +21,10 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from jaxsr.imaging.bands import Ranges
-from jaxsr.imaging.operations import OPS, stream
+from jaxsr.imaging.bsrgan import BSRGAN
+from jaxsr.imaging.operations import OPS, Draws, stream
+from jaxsr.imaging.passes import Pass, SecondPass
+from jaxsr.imaging.realworld import RealESRGAN
 from jaxsr.imaging.resize import resize
 
 
@@ -32,12 +35,18 @@ class Bicubic:
     scale: int
     levels: int | None = None
 
+    crop = None  # no pixel but its neighbours matters to it
+
     def __post_init__(self) -> None:
         _check_levels(self.levels)
 
+    def draw(self, key: jax.Array) -> Draws:
+        """Draws nothing."""
+        return {}
+
     def apply(self, keys: jax.Array, hr: jax.Array) -> tuple[jax.Array, jax.Array]:
-        """Makes (lr, target) of hr [N, H, W, C]; draws nothing."""
-        return _reduce(hr, self.scale, self.levels), hr
+        """Makes (lr, target) of hr [N, H, W, C]."""
+        return _reduce(hr, self.scale), hr
 
 
 @dataclass(frozen=True)
@@ -45,20 +54,33 @@ class Chain:
     """The operations `steps` in order, at the size of hr, and then what `Bicubic` does.
 
     Each step happens to a picture with the step's own `probability`. At scale 1 nothing is reduced.
+    Pictures of `crop` pixels a side are degraded, if stated, of which training takes smaller crops.
     """
 
     scale: int
     steps: tuple[Any, ...]
     levels: int | None = None
+    crop: int | None = None
 
     def __post_init__(self) -> None:
         if not self.steps:
             raise ValueError('steps: got none, wanted one at least, such as { op = "noise" }')
         _check_levels(self.levels)
+        if self.crop is not None and self.crop < 1:
+            raise ValueError(f"crop: got {self.crop}, wanted the pixels of a side")
+
+    def draw(self, key: jax.Array) -> Draws:
+        """Draws of each of the `steps` whether it happens to a picture, and how."""
+        steps = []
+        for position, op in enumerate(self.steps):
+            own = jax.random.fold_in(key, position)
+            happens = jax.random.bernoulli(stream(own, "gate"), op.probability)
+            steps.append({"happens": happens, **op.draw(own)})
+        return {"steps": steps}
 
     def apply(self, keys: jax.Array, hr: jax.Array) -> tuple[jax.Array, jax.Array]:
         """Makes (lr, target) of hr [N, H, W, C]; the target is hr."""
-        return _reduce(jax.vmap(self._run)(keys, hr), self.scale, self.levels), hr
+        return _reduce(jax.vmap(self._run)(keys, hr), self.scale), hr
 
     def _run(self, key: jax.Array, image: jax.Array) -> jax.Array:
         for position, op in enumerate(self.steps):
@@ -71,16 +93,21 @@ class Chain:
         return image
 
 
-def _reduce(image: jax.Array, scale: int, levels: int | None) -> jax.Array:
-    if scale > 1:
-        size = image.shape[1] // scale, image.shape[2] // scale
-        image = resize(image, size, method="bicubic")
-    return jnp.round(jnp.clip(image, 0, 1) * levels) / levels if levels else image
+def _reduce(image: jax.Array, scale: int) -> jax.Array:
+    size = image.shape[1] // scale, image.shape[2] // scale
+    return resize(image, size, method="bicubic") if scale > 1 else image
+
+
+def _name(op: Any) -> str:
+    return next(name for name, cls in OPS.items() if type(op) is cls)
 
 
 def _check_levels(levels: int | None) -> None:
     if levels is not None and levels < 0:
         raise ValueError(f"levels: got {levels}, wanted 0 (unrounded) or more, such as 255")
+
+
+Spec = Bicubic | Chain | RealESRGAN | BSRGAN
 
 
 def is_eight_bit(dtype: DTypeLike, channels: int, ranges: Ranges) -> bool:
@@ -92,9 +119,7 @@ def is_eight_bit(dtype: DTypeLike, channels: int, ranges: Ranges) -> bool:
     return np.dtype(dtype) == np.uint8 and channels in (1, 3) and not ranges
 
 
-def with_levels(
-    spec: Bicubic | Chain, dtype: DTypeLike, *, channels: int, ranges: Ranges = ()
-) -> Any:
+def with_levels(spec: Spec, dtype: DTypeLike, *, channels: int, ranges: Ranges = ()) -> Any:
     """Gives `spec` with the levels of LR made of such pictures, where it does not state them."""
     if spec.levels is not None:
         return spec
@@ -102,12 +127,13 @@ def with_levels(
     return dataclasses.replace(spec, levels=levels)
 
 
-DEGRADATIONS = {"bicubic": Bicubic, "chain": Chain}
+DEGRADATIONS = {"bicubic": Bicubic, "chain": Chain, "realesrgan": RealESRGAN, "bsrgan": BSRGAN}
+
+# The tables within a kind's own, with their classes.
+_TABLES = {"realesrgan": {"first": Pass, "second": SecondPass}, "bsrgan": {}}
 
 
-def degrade(
-    keys: jax.Array, hr: jax.Array, spec: Bicubic | Chain
-) -> tuple[jax.Array, jax.Array, jax.Array]:
+def degrade(keys: jax.Array, hr: jax.Array, spec: Spec) -> tuple[jax.Array, jax.Array, jax.Array]:
     """Makes low-resolution pictures: hr [N, H, W, C] in [0, 1] to (lr, target, hr).
 
     `keys` [N] are typed PRNG keys, one per picture. lr is [N, H / scale, W / scale, C]; target,
@@ -122,10 +148,36 @@ def degrade(
             f"crop height and width to multiples of {spec.scale}"
         )
     lr, target = spec.apply(keys, hr)
+    if spec.levels:
+        lr = jnp.round(jnp.clip(lr, 0, 1) * spec.levels) / spec.levels
     return lr, target, hr
 
 
-def make_degradation(fields: Mapping[str, Any], scale: int) -> Bicubic | Chain:
+def crop_alike(
+    keys: jax.Array, lr: jax.Array, target: jax.Array, hr: jax.Array, *, size: int
+) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """Cuts what shows the same out of what `degrade` made: HR of `size` pixels a side, LR of fewer.
+
+    Each picture is cut at a place that its key draws, as training takes crops of larger ones.
+    """
+    scale = hr.shape[1] // lr.shape[1]
+    small = size // scale
+
+    def cut(key: jax.Array, lr: jax.Array, target: jax.Array, hr: jax.Array) -> Any:
+        room = [side - small + 1 for side in lr.shape[:2]]
+        draws = (stream(key, draw) for draw in ("row", "column"))
+        y, x = (jax.random.randint(key, (), 0, n) for key, n in zip(draws, room, strict=True))
+
+        def part(image: jax.Array, scale: int) -> jax.Array:
+            sides = (small * scale, small * scale, image.shape[-1])
+            return jax.lax.dynamic_slice(image, (y * scale, x * scale, 0), sides)
+
+        return part(lr, 1), part(target, scale), part(hr, scale)
+
+    return jax.vmap(cut)(keys, lr, target, hr)
+
+
+def make_degradation(fields: Mapping[str, Any], scale: int) -> Spec:
     """Makes the spec that a config's section `degrade` describes; ValueError names the field.
 
     `kind` is bicubic (the default); chain, with a list `steps` of tables, each with the name of an
@@ -136,34 +188,39 @@ def make_degradation(fields: Mapping[str, Any], scale: int) -> Bicubic | Chain:
     if kind == "bicubic":
         return _convert("degrade", fields, Bicubic, scale=scale)
     if kind == "chain":
-        _check_known("degrade", fields, ["steps", "levels"])
+        _check_known("degrade", fields, ["steps", "levels", "crop"])
         fields["steps"] = _steps(fields.get("steps", []))
+    elif kind in _TABLES:
+        for name, cls in _TABLES[kind].items():
+            fields[name] = _convert(f"degrade.{name}", fields.get(name, {}), cls)
+        return _convert("degrade", fields, DEGRADATIONS[kind], scale=scale)
     else:
         own = [field.name for field in dataclasses.fields(OPS[kind])]
-        _check_known("degrade", fields, [*own, "levels"])
+        _check_known("degrade", fields, [*own, "levels", "crop"])
         step = {name: fields.pop(name) for name in own if name in fields}
         fields["steps"] = (_convert("degrade", step, OPS[kind]),)
     return _convert("degrade", fields, Chain, scale=scale)
 
 
-def degradation_fields(spec: Bicubic | Chain) -> dict[str, Any]:
+def degradation_fields(spec: Spec) -> dict[str, Any]:
     """Gives the table of which `make_degradation` makes `spec`, defaults written out.
 
     It holds what TOML holds: strings, numbers, lists and tables. `levels` that the files are to say
     are absent.
     """
-    kinds, ops = ({cls: name for name, cls in table.items()} for table in (DEGRADATIONS, OPS))
-    fields: dict[str, Any] = {"kind": kinds[type(spec)]}
-    if spec.levels is not None:
-        fields["levels"] = spec.levels
+    kind = next(name for name, cls in DEGRADATIONS.items() if type(spec) is cls)
+    fields = {k: v for k, v in _plain(spec).items() if k != "scale" and v is not None}
     if isinstance(spec, Chain):
-        fields["steps"] = [{"op": ops[type(op)], **_plain(op)} for op in spec.steps]
-    return fields
+        fields["steps"] = [{"op": _name(op), **_plain(op)} for op in spec.steps]
+    return {"kind": kind, **fields}
 
 
 def _plain(op: Any) -> dict[str, Any]:
-    fields = dataclasses.asdict(op)
-    return {k: list(v) if isinstance(v, tuple) else v for k, v in fields.items()}
+    fields = {field.name: getattr(op, field.name) for field in dataclasses.fields(op)}
+    return {
+        k: list(v) if isinstance(v, tuple) else _plain(v) if dataclasses.is_dataclass(v) else v
+        for k, v in fields.items()
+    }
 
 
 def _steps(tables: Any) -> tuple[Any, ...]:

@@ -23,7 +23,7 @@ Draws = dict[str, Any]  # what happens to a picture, by name: scalars, and dicts
 DRAWS = {"gate": 0, "sigma": 1, "ratio": 2, "angle": 3, "grey": 4, "noise": 5, "peak": 6}
 DRAWS |= {"quality": 7, "factor": 8, "kernel": 9, "sinc": 10, "blur": 11, "size": 12, "sigma_y": 13}
 DRAWS |= {"beta": 14, "cutoff": 15, "resize": 16, "up": 17, "down": 18, "method": 19, "kind": 20}
-DRAWS |= {"deviation": 21, "scale": 22, "order": 23}
+DRAWS |= {"deviation": 21, "scale": 22, "order": 23, "row": 1024, "column": 1025}
 
 
 def stream(key: jax.Array, draw: str) -> jax.Array:

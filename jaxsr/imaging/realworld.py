@@ -7,6 +7,7 @@ those beside it. The quality of JPEG is a whole number.
 """
 
 from dataclasses import dataclass
+from functools import partial
 from math import ceil, floor, pi
 
 import jax
@@ -86,7 +87,14 @@ class RealESRGAN:
                 f"pictures of {hr.shape[1]} x {hr.shape[2]} become as small as {least} pixels, "
                 f"wanted {_LEAST}; degrade larger ones (degrade.crop), or raise factor"
             )
-        lr = jax.vmap(self._run)(keys, hr)
+        # An accelerator wants the batch at once, in which every picture takes both ways where they
+        # part; a CPU is quicker one picture after the other, each on its own way.
+        lr = jax.lax.platform_dependent(
+            keys,
+            hr,
+            cpu=lambda keys, hr: jax.lax.map(lambda pair: self._run(*pair), (keys, hr)),
+            default=jax.vmap(self._run),
+        )
         return lr, jax.vmap(usm)(hr) if self.sharpen else hr
 
     def _run(self, key: jax.Array, image: jax.Array) -> jax.Array:
@@ -97,13 +105,13 @@ class RealESRGAN:
         keys = [stream(jax.random.fold_in(key, i), "noise") for i in range(2)]
         picture = canvas.place(image, (high, wide))
         picture = self._pass(keys[0], picture, first, (high, wide), self.first.factor)
-        picture = self._jpeg(picture, first["quality"])
+        picture = self._coded(picture, first["quality"])
         picture = self._pass(keys[1], picture, second, small, self.second.factor)
-        picture = _where(last["jpeg_first"], self._jpeg(picture, second["quality"]), picture)
+        coded = partial(self._coded, quality=second["quality"])
+        picture = jax.lax.cond(last["jpeg_first"], coded, lambda p: p, picture)
         picture = canvas.resize(picture, *small, method=last["method"], shape=small)
         picture = canvas.blur(picture, make_kernel(last))
-        picture = _where(last["jpeg_first"], picture, self._jpeg(picture, second["quality"]))
-        return picture.pixels
+        return jax.lax.cond(last["jpeg_first"], lambda p: p, coded, picture).pixels
 
     def _pass(
         self,
@@ -120,17 +128,16 @@ class RealESRGAN:
         picture = canvas.resize(
             picture, height, width, method=draws["method"], shape=(room[0], room[1])
         )
-        pixels, grey = picture.pixels, draws["grey"]
-        counted = noise.poisson(key, pixels, height, width, draws["poisson"], grey)
-        noisy = noise.gaussian(key, pixels, draws["noise"], grey)
-        noisy = jnp.where(draws["gaussian"], noisy, counted)
+        noisy = jax.lax.cond(
+            draws["gaussian"],
+            lambda pixels: noise.gaussian(key, pixels, draws["noise"], draws["grey"]),
+            lambda pixels: noise.poisson(
+                key, pixels, height, width, draws["poisson"], draws["grey"]
+            ),
+            picture.pixels,
+        )
         return picture._replace(pixels=noisy.clip(0, 1))
 
-    def _jpeg(self, picture: Canvas, quality: jax.Array) -> Canvas:
-        coded = lambda x: canvas.jpeg(x, quality, subsampling=self.subsampling)  # noqa: E731
-        return canvas.straight_through(coded)(picture)
-
-
-def _where(first: jax.Array, a: Canvas, b: Canvas) -> Canvas:
-    """One of two pictures of one size."""
-    return a._replace(pixels=jnp.where(first, a.pixels, b.pixels))
+    def _coded(self, picture: Canvas, quality: jax.Array) -> Canvas:
+        code = partial(canvas.jpeg, quality=quality, subsampling=self.subsampling)
+        return canvas.straight_through(code)(picture)

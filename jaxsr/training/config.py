@@ -204,8 +204,19 @@ def _check_metrics(config: Config, g: Any) -> None:
         )
 
 
+def read_crop(config: Config) -> int:
+    """The pixels of a side of what is read of a picture: `degrade.crop` or else `data.crop`."""
+    return degradation(config).crop or config.data.crop
+
+
 def _check_degradation(config: Config, g: Any) -> None:
     """A degradation is stated where it is used, and known where `data.val` is measured."""
+    crop = read_crop(config)
+    if crop < config.data.crop or crop % getattr(g, "scale", 1):
+        raise ValueError(
+            f"degrade.crop: got {crop}, wanted a multiple of generator.scale = {g.scale} from"
+            f" data.crop = {config.data.crop} on"
+        )
     data, latent = config.data, getattr(g, "latent", 0)
     stated = degradation(config) != Bicubic(g.scale)
     if stated and (latent or data.lr):

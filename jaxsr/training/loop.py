@@ -19,7 +19,7 @@ from jaxsr.networks.weights import Weights, arch_spec
 from jaxsr.training import data, store
 from jaxsr.training import mesh as meshes
 from jaxsr.training.checkpoint import Checkpoints
-from jaxsr.training.config import discriminator, dump_config, generator
+from jaxsr.training.config import discriminator, dump_config, generator, read_crop
 from jaxsr.training.log import Log
 from jaxsr.training.pictures import Pictures, scan
 from jaxsr.training.run import check_run, saved_step, write_config
@@ -48,7 +48,7 @@ def train(
     arch = generator(config)
     pictures, dropped = scan(
         config.data.train,
-        crop=config.data.crop,
+        crop=read_crop(config),
         channels=arch.channels,
         lr=config.data.lr,
         scale=arch.scale,

@@ -176,7 +176,8 @@ def _refusal(header: Header | str, channels: int, crop: int) -> str:
         bands = "1 band" if header.channels == 1 else f"{header.channels} bands"
         return f"it has {bands}, generator.channels is {channels}"
     if min(header.height, header.width) < crop:
-        return f"its {header.height}x{header.width} pixels (HxW) are fewer than data.crop {crop}"
+        size = f"{header.height}x{header.width} pixels (HxW)"
+        return f"its {size} are fewer than the crop {crop} (data.crop, or degrade.crop)"
     return ""
 
 
@@ -203,8 +204,9 @@ def _nothing_left(source: Sources, crop: int, headers: dict, dropped: list) -> s
     if readable and all(min(h.height, h.width) < crop for h in readable.values()):
         path, largest = max(readable.items(), key=lambda item: min(item[1][:2]))
         return (
-            f"data.crop {crop} is larger than every picture in {source}: the largest, {path}, is "
-            f"{largest.height}x{largest.width} (HxW); lower data.crop or add larger pictures"
+            f"the crop {crop} is larger than every picture in {source}: the largest, {path}, is "
+            f"{largest.height}x{largest.width} (HxW); lower data.crop (or degrade.crop) or add "
+            "larger pictures"
         )
     reasons = "; ".join(f"{path}: {reason}" for path, reason in dropped[:SHOWN])
     more = f"; and {len(dropped) - SHOWN} more" if len(dropped) > SHOWN else ""

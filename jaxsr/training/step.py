@@ -17,7 +17,7 @@ from jax.sharding import Mesh
 from jax.sharding import PartitionSpec as P
 
 from jaxsr.imaging.bands import to_unit
-from jaxsr.imaging.degrade import degrade, with_levels
+from jaxsr.imaging.degrade import crop_alike, degrade, with_levels
 from jaxsr.networks.features import vgg_features
 from jaxsr.training import losses
 from jaxsr.training.config import degradation, discriminator, generator
@@ -88,7 +88,10 @@ def make_local_step(config: Config, mesh: Mesh, *, pixel_only: bool) -> Step:
             given = with_levels(
                 spec, batch["hr"].dtype, channels=hr.shape[-1], ranges=config.data.ranges
             )
-            lr, target, hr = degrade(_stream(keys, "degrade"), hr, given)
+            own = _stream(keys, "degrade")
+            lr, target, hr = degrade(own, hr, given)
+            if spec.crop:
+                lr, target, hr = crop_alike(own, lr, target, hr, size=config.data.crop)
         pictures = {"lr": lr, "target": target, "hr": hr, "keys": _stream(keys, "penalty")}
 
         # 2. Generator, the discriminator frozen; its statistics of this pass are dropped.

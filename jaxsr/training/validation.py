@@ -125,7 +125,14 @@ def _examples(config: Config) -> list[Example]:
     options: dict[str, Any] = {"channels": arch.channels, "ranges": data.ranges}
     if data.val_lr:
         return read_pairs(data.val, data.val_lr, scale=arch.scale, **options)
-    return read_set(find_pictures(data.val), scale=arch.scale, **options) if data.val else []
+    if not data.val:
+        return []
+    examples = read_set(find_pictures(data.val), scale=arch.scale, **options)
+    crop = degradation(config).crop
+    # A degradation of whole crops is compiled for each shape, and costs as much.
+    return (
+        [e._replace(hr=_centre(e.like, crop, arch.scale)) for e in examples] if crop else examples
+    )
 
 
 def _centre(picture: np.ndarray, side: int, scale: int = 1) -> np.ndarray:

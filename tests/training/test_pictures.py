@@ -74,12 +74,12 @@ def test_scan_drops_what_cannot_be_used_and_says_why_once(folder, paint):
     reasons = {os.path.basename(path): reason for path, reason in dropped}
     assert len(dropped) == 3
     assert "uint16, but most pictures are uint8" in reasons["deep.png"]
-    assert "15x100 pixels (HxW) are fewer than data.crop 16" in reasons["small.png"]
+    assert "15x100 pixels (HxW) are fewer than the crop 16 (data.crop" in reasons["small.png"]
     assert reasons["text.png"].startswith("is not a readable picture")
 
 
 def test_nothing_left_is_an_error_that_says_why(folder, tmp_path):
-    with pytest.raises(ValueError, match=r"data.crop 64 is larger than every .*28x26 \(HxW\)"):
+    with pytest.raises(ValueError, match=r"the crop 64 is larger than every .*28x26 \(HxW\)"):
         scan([str(folder / "4.png"), str(folder / "1.png")], crop=64, channels=3)
     for i in range(5):
         (tmp_path / f"bad{i}.png").write_text("no picture")

@@ -1,0 +1,206 @@
+"""BSRGAN's degradation: blurs, reductions, noise and JPEG in an order of each picture's own.
+
+Zhang, Liang, Van Gool and Timofte, "Designing a Practical Degradation Model for Deep Blind Image
+Super-Resolution" (2021), as `degradation_bsrgan` of the authors' KAIR has it, whose camera model
+(of probability 1/4, and absent there too unless one is given) is left out. The reduction by area is
+that of PyTorch, and the quality of JPEG a whole number.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from math import pi
+
+import jax
+import jax.numpy as jnp
+from jax.typing import ArrayLike
+
+from jaxsr.imaging import canvas, kernels, noise
+from jaxsr.imaging.canvas import Canvas
+from jaxsr.imaging.jpeg import SUBSAMPLINGS
+from jaxsr.imaging.operations import (
+    Draws,
+    Range,
+    check_choice,
+    check_range,
+    check_share,
+    stream,
+    uniform,
+)
+from jaxsr.imaging.passes import choose, happens
+from jaxsr.imaging.resize import resize
+
+OPS = ("blur", "second_blur", "reduce", "reduce_to_lr", "noise", "jpeg")
+NOISES = ("colour", "grey", "correlated")
+_SIDE = 25  # pixels of the largest kernel
+_METHODS = (1 / 3, 1 / 3, 1 / 3)
+_REDUCE, _TO_LR = OPS.index("reduce"), OPS.index("reduce_to_lr")
+
+
+@dataclass(frozen=True)
+class BSRGAN:
+    """Six operations in random order, the last reduction after the first, then a last JPEG.
+
+    At scale 4 the picture is first halved with the probability `halve`. Kernels are Gaussians of
+    half each isotropic and anisotropic. `noise` is in levels of 255; it is coloured, grey, or
+    correlated between channels. `jpeg` is the probability of the JPEG in between. Pictures of
+    `crop` pixels a side are degraded, of which training takes smaller crops.
+    """
+
+    scale: int
+    halve: float = 0.25
+    noise: Range = (2.0, 25.0)
+    jpeg: float = 0.9
+    quality: tuple[int, int] = (30, 95)
+    subsampling: str = "4:2:0"
+    crop: int = 288
+    levels: int | None = None
+
+    def __post_init__(self) -> None:
+        check_share(self, "halve")
+        check_share(self, "jpeg")
+        check_range(self, "noise", 0, 255)
+        check_range(self, "quality", 1, 100)
+        check_choice(self, "subsampling", SUBSAMPLINGS)
+        if self.crop < 1:
+            raise ValueError(f"crop: got {self.crop}, wanted the pixels of a side, such as 288")
+
+    def draw(self, key: jax.Array) -> Draws:
+        """Draws what happens to one picture; `order` holds positions in `OPS`."""
+        order = jax.random.permutation(stream(key, "order"), len(OPS))
+        swapped = jnp.argmax(order == _REDUCE) > jnp.argmax(order == _TO_LR)
+        reductions = (order == _REDUCE) | (order == _TO_LR)
+        order = jnp.where(swapped & reductions, _REDUCE + _TO_LR - order, order)
+        halved = happens(key, "down", self.halve) if self.scale == 4 else jnp.bool_(False)
+        scale = jnp.where(halved, self.scale / 2, self.scale)
+        worst, best = self.quality
+        qualities = jax.random.randint(stream(key, "quality"), (2,), worst, best + 1)
+        factor = jax.random.uniform(stream(key, "factor"), maxval=2 * scale - 1)
+        return {
+            "halved": halved,
+            "order": order,
+            "blur": self._draw_kernel(jax.random.fold_in(key, 0), scale),
+            "second_blur": self._draw_kernel(jax.random.fold_in(key, 1), scale),
+            "reduce": {
+                "strided": happens(key, "resize", 0.25),
+                "sigma": 0.1 + jax.random.uniform(stream(key, "sigma")) * (0.6 * scale - 0.1),
+                "factor": 1 + factor,
+                "method": choose(key, "method", _METHODS),
+            },
+            "reduce_to_lr": {"method": choose(key, "kind", _METHODS)},
+            "noise": {
+                "noise": choose(key, "grey", (0.4, 0.4, 0.2)),
+                "sigma": uniform(key, "deviation", self.noise),
+            },
+            "jpeg": {"happens": happens(key, "gate", self.jpeg), "quality": qualities[0]},
+            "last_jpeg": {"quality": qualities[1]},
+        }
+
+    def _draw_kernel(self, key: jax.Array, scale: jax.Array) -> Draws:
+        turned = happens(key, "kernel", 0.5)
+        a, b, c = jax.random.uniform(stream(key, "sigma"), (3,))
+        # Isotropic the deviation is drawn, and otherwise the variances.
+        sigma = (2 + 0.2 * scale) * c
+        sigmas = [jnp.where(turned, jnp.sqrt((4 + scale) * x), sigma) for x in (a, b)]
+        size = 2 * jax.random.randint(stream(key, "size"), (), 2, 12) + 3
+        angle = jnp.where(turned, uniform(key, "angle", (0.0, pi)), 0.0)
+        return {"size": size, "sigma_x": sigmas[0], "sigma_y": sigmas[1], "angle": angle}
+
+    def apply(self, keys: jax.Array, hr: jax.Array) -> tuple[jax.Array, jax.Array]:
+        """Makes (lr, target) of hr [N, H, W, C], one or three channels; the target is hr."""
+        least = 10 * self.scale
+        if min(hr.shape[1:3]) < least:
+            raise ValueError(
+                f"got pictures of {hr.shape[1]} x {hr.shape[2]}, wanted {least} pixels a side at "
+                "least; degrade larger ones (degrade.crop)"
+            )
+        # One after the other, for in a batch every picture would be taken through all operations
+        # at each of the places in the order.
+        return jax.lax.map(lambda pair: self._run(*pair), (keys, hr)), hr
+
+    def _run(self, key: jax.Array, image: jax.Array) -> jax.Array:
+        draws = self.draw(key)
+        high, wide, _ = image.shape
+        picture = canvas.place(image, (high, wide))
+        if self.scale == 4:
+            half = canvas.place(
+                resize(image, (high // 2, wide // 2), method="bicubic").clip(0, 1), (high, wide)
+            )
+            picture = jax.tree.map(partial(jnp.where, draws["halved"]), half, picture)
+        small = high // self.scale, wide // self.scale
+        branches = self._operations(key, draws, small)
+        picture, _ = jax.lax.scan(
+            lambda p, index: (jax.lax.switch(index, branches, p), None), picture, draws["order"]
+        )
+        lr = canvas.place(picture.pixels[: small[0], : small[1]], small)
+        return _coded(lr, draws["last_jpeg"], self.subsampling).pixels
+
+    def _operations(
+        self, key: jax.Array, draws: Draws, small: tuple[int, int]
+    ) -> list[Callable[[Canvas], Canvas]]:
+        """What `OPS` names, of one picture on its canvas."""
+        scale = jnp.where(draws["halved"], self.scale // 2, self.scale)
+        own = stream(key, "noise")
+        coded = partial(_coded, draws=draws["jpeg"], subsampling=self.subsampling)
+        return [
+            lambda p: canvas.blur(p, kernels.gaussian(**draws["blur"], side=_SIDE)),
+            lambda p: canvas.blur(p, kernels.gaussian(**draws["second_blur"], side=_SIDE)),
+            lambda p: _reduced(p, draws["reduce"], scale),
+            lambda p: _resized(p, *small, method=draws["reduce_to_lr"]["method"]),
+            lambda p: _noisy(own, p, draws["noise"], self.noise),
+            lambda p: jax.lax.cond(draws["jpeg"]["happens"], coded, _clipped, p),
+        ]
+
+
+def _coded(picture: Canvas, draws: Draws, subsampling: str) -> Canvas:
+    code = partial(canvas.jpeg, quality=draws["quality"], subsampling=subsampling)
+    return canvas.straight_through(code)(picture)
+
+
+def _reduced(picture: Canvas, draws: Draws, scale: jax.Array) -> Canvas:
+    """Resized by the factor; or blurred, and every `scale`-th pixel kept."""
+    height, width = (
+        jnp.floor(side / draws["factor"]).astype(jnp.int32)
+        for side in (picture.height, picture.width)
+    )
+
+    def strided(picture: Canvas) -> Canvas:
+        # The kernel stands in the middle of the pixels of which one is kept.
+        x = jnp.arange(_SIDE) - (_SIDE - 1) / 2 - (scale - 1) / 2
+        line = jnp.exp(-((x / draws["sigma"]) ** 2) / 2)
+        kernel = line[:, None] * line[None, :]
+        pixels = canvas.blur(picture, kernel / kernel.sum()).pixels
+        for axis in (0, 1):
+            pixels = pixels.take(jnp.arange(pixels.shape[axis]) * scale, axis=axis, mode="clip")
+        return _clipped(Canvas(pixels, picture.height // scale, picture.width // scale))
+
+    def resized(picture: Canvas) -> Canvas:
+        return _resized(picture, height, width, method=draws["method"])
+
+    return jax.lax.cond(draws["strided"], strided, resized, picture)
+
+
+def _resized(picture: Canvas, height: ArrayLike, width: ArrayLike, *, method: jax.Array) -> Canvas:
+    shape = picture.pixels.shape
+    return _clipped(
+        canvas.resize(picture, height, width, method=method, shape=(shape[0], shape[1]))
+    )
+
+
+def _clipped(picture: Canvas) -> Canvas:
+    return picture._replace(pixels=picture.pixels.clip(0, 1))
+
+
+def _noisy(key: jax.Array, picture: Canvas, draws: Draws, range_: Range) -> Canvas:
+    """Adds one of `NOISES`; the deviation of the last is the highest of the range."""
+    image = picture.pixels
+    coloured = noise.gaussian(key, image, draws["sigma"], draws["noise"] == 1)
+    if image.shape[-1] != 3:
+        return _clipped(picture._replace(pixels=coloured))
+    own = jax.random.split(key, 3)
+    basis = jnp.linalg.qr(jax.random.uniform(own[0], (3, 3)))[0]
+    deviations = jnp.sqrt(jax.random.uniform(own[1], (3, 1))) * basis
+    normal = jax.random.normal(own[2], image.shape)
+    correlated = jnp.matmul(normal, deviations, precision=jax.lax.Precision.HIGHEST)
+    correlated = image + range_[1] / 255 * correlated
+    return _clipped(picture._replace(pixels=jnp.where(draws["noise"] == 2, correlated, coloured)))
