@@ -9,6 +9,7 @@ import platformdirs
 import typer
 
 from jaxsr.commands.console import out
+from jaxsr.commands.degrade import degrade
 from jaxsr.commands.evaluate import evaluate
 from jaxsr.commands.export import export
 from jaxsr.commands.fetch import fetch
@@ -19,7 +20,19 @@ from jaxsr.commands.upscale import upscale
 from jaxsr.commands.weights import convert, info
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
-for command in (train, upscale, sample, explain, evaluate, plot, info, convert, export, fetch):
+for command in (
+    train,
+    degrade,
+    upscale,
+    sample,
+    explain,
+    evaluate,
+    plot,
+    info,
+    convert,
+    export,
+    fetch,
+):
     app.command()(command)
 
 

@@ -581,6 +581,7 @@ def test_evaluating_at_no_scale_or_another_is_refused(weights, pictures):
 def test_version_and_help():
     assert jaxsr("--version") == (0, f"jaxsr {__version__}\n", "")
     code, output, _ = jaxsr("--help")
-    assert code == 0 and all(command in output for command in ("train", "upscale", "evaluate"))
+    commands = ("train", "degrade", "upscale", "evaluate")
+    assert code == 0 and all(command in output for command in commands)
     assert jaxsr("train", "--help")[0] == 0
     assert jaxsr("no-such-command")[0] == 2

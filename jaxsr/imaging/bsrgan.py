@@ -182,6 +182,8 @@ def _reduced(picture: Canvas, draws: Draws, scale: jax.Array) -> Canvas:
 
 def _resized(picture: Canvas, height: ArrayLike, width: ArrayLike, *, method: jax.Array) -> Canvas:
     shape = picture.pixels.shape
+    # A size that is static must be as the others to shard_map, of which each device has its own.
+    height, width = height + 0 * picture.height, width + 0 * picture.width
     return _clipped(
         canvas.resize(picture, height, width, method=method, shape=(shape[0], shape[1]))
     )
@@ -194,10 +196,10 @@ def _clipped(picture: Canvas) -> Canvas:
 def _noisy(key: jax.Array, picture: Canvas, draws: Draws, range_: Range) -> Canvas:
     """Adds one of `NOISES`; the deviation of the last is the highest of the range."""
     image = picture.pixels
-    coloured = noise.gaussian(key, image, draws["sigma"], draws["noise"] == 1)
+    own = jax.random.split(key, 4)
+    coloured = noise.gaussian(own[3], image, draws["sigma"], draws["noise"] == 1)
     if image.shape[-1] != 3:
         return _clipped(picture._replace(pixels=coloured))
-    own = jax.random.split(key, 3)
     basis = jnp.linalg.qr(jax.random.uniform(own[0], (3, 3)))[0]
     deviations = jnp.sqrt(jax.random.uniform(own[1], (3, 1))) * basis
     normal = jax.random.normal(own[2], image.shape)

@@ -133,12 +133,15 @@ DEGRADATIONS = {"bicubic": Bicubic, "chain": Chain, "realesrgan": RealESRGAN, "b
 _TABLES = {"realesrgan": {"first": Pass, "second": SecondPass}, "bsrgan": {}}
 
 
-def degrade(keys: jax.Array, hr: jax.Array, spec: Spec) -> tuple[jax.Array, jax.Array, jax.Array]:
+def degrade(
+    keys: jax.Array, hr: jax.Array, spec: Spec, *, source: jax.Array | None = None
+) -> tuple[jax.Array, jax.Array, jax.Array]:
     """Makes low-resolution pictures: hr [N, H, W, C] in [0, 1] to (lr, target, hr).
 
     `keys` [N] are typed PRNG keys, one per picture. lr is [N, H / scale, W / scale, C]; target,
-    [N, H, W, C], is what the network is to make of it: hr itself, or a sharpened hr. ValueError
-    where `spec.levels` is None.
+    [N, H, W, C], is what the network is to make of it: hr itself, or a sharpened hr. lr is made of
+    `source` where one is given, a worse hr of the same shape. ValueError where `spec.levels` is
+    None.
     """
     if spec.levels is None:
         raise ValueError("levels: got None; state 0 or 255, or apply with_levels to the spec first")
@@ -148,6 +151,8 @@ def degrade(keys: jax.Array, hr: jax.Array, spec: Spec) -> tuple[jax.Array, jax.
             f"crop height and width to multiples of {spec.scale}"
         )
     lr, target = spec.apply(keys, hr)
+    if source is not None:  # the LR above is then used by nothing, and left out by the compiler
+        lr, _ = spec.apply(keys, source)
     if spec.levels:
         lr = jnp.round(jnp.clip(lr, 0, 1) * spec.levels) / spec.levels
     return lr, target, hr
@@ -164,9 +169,7 @@ def crop_alike(
     small = size // scale
 
     def cut(key: jax.Array, lr: jax.Array, target: jax.Array, hr: jax.Array) -> Any:
-        room = [side - small + 1 for side in lr.shape[:2]]
-        draws = (stream(key, draw) for draw in ("row", "column"))
-        y, x = (jax.random.randint(key, (), 0, n) for key, n in zip(draws, room, strict=True))
+        y, x = draw_corner(key, (lr.shape[0], lr.shape[1]), size=small)
 
         def part(image: jax.Array, scale: int) -> jax.Array:
             sides = (small * scale, small * scale, image.shape[-1])
@@ -175,6 +178,21 @@ def crop_alike(
         return part(lr, 1), part(target, scale), part(hr, scale)
 
     return jax.vmap(cut)(keys, lr, target, hr)
+
+
+def draw_corner(
+    key: jax.Array, sides: tuple[int, int], *, size: int
+) -> tuple[jax.Array, jax.Array]:
+    """Draws where `crop_alike` cuts a picture: the first row and column, in pixels of LR.
+
+    `sides` are those of LR, and `size` those of what is cut out of it.
+    """
+    draws = (stream(key, draw) for draw in ("row", "column"))
+    y, x = (
+        jax.random.randint(key, (), 0, side - size + 1)
+        for key, side in zip(draws, sides, strict=True)
+    )
+    return y, x
 
 
 def make_degradation(fields: Mapping[str, Any], scale: int) -> Spec:

@@ -49,7 +49,7 @@ def _draw_beta(key: jax.Array, between: Range) -> jax.Array:
 
 def _check_shares(op: Any, field: str) -> None:
     shares = getattr(op, field)
-    if min(shares) < 0 or abs(sum(shares) - 1) > 1e-3:
+    if not (min(shares) >= 0 and abs(sum(shares) - 1) <= 1e-3):  # nan is neither
         raise ValueError(f"{field}: got {list(shares)}, wanted probabilities that add up to 1")
 
 

@@ -6,9 +6,11 @@ of resizing serve a whole batch, and a pool of pairs hides it; here a picture sh
 those beside it. The quality of JPEG is a whole number.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from math import ceil, floor, pi
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -29,6 +31,8 @@ from jaxsr.imaging.passes import (
 )
 from jaxsr.imaging.sharpen import usm
 
+Either = Callable[..., Any]  # (chosen, first, second, operand), as lax.cond has them
+
 _LEAST = 5  # pixels a side of the smallest picture that 4:2:0 codes
 _METHODS = (1 / 3, 1 / 3, 1 / 3)
 
@@ -37,9 +41,9 @@ _METHODS = (1 / 3, 1 / 3, 1 / 3)
 class RealESRGAN:
     """Two passes, then a sinc with the probability `final_sinc`, before or after the last JPEG.
 
-    The factor of the second pass is relative to LR. The target is HR sharpened by an unsharp mask
-    if `sharpen`. Whole pictures of `crop` pixels a side are degraded, of which training takes
-    smaller crops.
+    The factor of the second pass is relative to LR. The target, which is what is degraded, is HR
+    sharpened by an unsharp mask if `sharpen`. Whole pictures of `crop` pixels a side are degraded,
+    of which training takes smaller crops.
     """
 
     scale: int
@@ -87,31 +91,32 @@ class RealESRGAN:
                 f"pictures of {hr.shape[1]} x {hr.shape[2]} become as small as {least} pixels, "
                 f"wanted {_LEAST}; degrade larger ones (degrade.crop), or raise factor"
             )
-        # An accelerator wants the batch at once, in which every picture takes both ways where they
-        # part; a CPU is quicker one picture after the other, each on its own way.
+        target = jax.vmap(usm)(hr) if self.sharpen else hr
+        # A CPU is quicker one picture after the other, each on its own way; an accelerator takes the
+        # batch at once, and every picture both ways where they part.
         lr = jax.lax.platform_dependent(
             keys,
-            hr,
-            cpu=lambda keys, hr: jax.lax.map(lambda pair: self._run(*pair), (keys, hr)),
-            default=jax.vmap(self._run),
+            target,
+            cpu=lambda *batch: jax.lax.map(lambda pair: self._run(*pair, jax.lax.cond), batch),
+            default=jax.vmap(partial(self._run, either=_select)),
         )
-        return lr, jax.vmap(usm)(hr) if self.sharpen else hr
+        return lr, target
 
-    def _run(self, key: jax.Array, image: jax.Array) -> jax.Array:
+    def _run(self, key: jax.Array, image: jax.Array, either: Either) -> jax.Array:
         draws = self.draw(key)
         high, wide, _ = image.shape
         small = high // self.scale, wide // self.scale
         first, second, last = draws["first"], draws["second"], draws["last"]
         keys = [stream(jax.random.fold_in(key, i), "noise") for i in range(2)]
         picture = canvas.place(image, (high, wide))
-        picture = self._pass(keys[0], picture, first, (high, wide), self.first.factor)
+        picture = self._pass(keys[0], picture, first, (high, wide), self.first.factor, either)
         picture = self._coded(picture, first["quality"])
-        picture = self._pass(keys[1], picture, second, small, self.second.factor)
+        picture = self._pass(keys[1], picture, second, small, self.second.factor, either)
         coded = partial(self._coded, quality=second["quality"])
-        picture = jax.lax.cond(last["jpeg_first"], coded, lambda p: p, picture)
+        picture = either(last["jpeg_first"], coded, lambda p: p, picture)
         picture = canvas.resize(picture, *small, method=last["method"], shape=small)
         picture = canvas.blur(picture, make_kernel(last))
-        return jax.lax.cond(last["jpeg_first"], lambda p: p, coded, picture).pixels
+        return either(last["jpeg_first"], lambda p: p, coded, picture).pixels
 
     def _pass(
         self,
@@ -120,6 +125,7 @@ class RealESRGAN:
         draws: Draws,
         size: tuple[int, int],
         factors: Range,
+        either: Either,
     ) -> Canvas:
         """Blurs, resizes to `size` times the factor, and adds the noise."""
         picture = canvas.blur(picture, make_kernel(draws))
@@ -128,11 +134,12 @@ class RealESRGAN:
         picture = canvas.resize(
             picture, height, width, method=draws["method"], shape=(room[0], room[1])
         )
-        noisy = jax.lax.cond(
+        own = jax.random.split(key)  # for `either` may do both
+        noisy = either(
             draws["gaussian"],
-            lambda pixels: noise.gaussian(key, pixels, draws["noise"], draws["grey"]),
+            lambda pixels: noise.gaussian(own[0], pixels, draws["noise"], draws["grey"]),
             lambda pixels: noise.poisson(
-                key, pixels, height, width, draws["poisson"], draws["grey"]
+                own[1], pixels, height, width, draws["poisson"], draws["grey"]
             ),
             picture.pixels,
         )
@@ -141,3 +148,8 @@ class RealESRGAN:
     def _coded(self, picture: Canvas, quality: jax.Array) -> Canvas:
         code = partial(canvas.jpeg, quality=quality, subsampling=self.subsampling)
         return canvas.straight_through(code)(picture)
+
+
+def _select(chosen: jax.Array, first: Any, second: Any, operand: Any) -> Any:
+    """What `lax.cond` gives, by doing both; it cannot be batched inside shard_map (jax 0.12)."""
+    return jax.tree.map(partial(jnp.where, chosen), first(operand), second(operand))

@@ -2,7 +2,6 @@
 
 import difflib
 import tomllib
-import types
 import typing
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,6 +18,7 @@ from jaxsr.networks.discriminators import DISCRIMINATORS
 from jaxsr.networks.features import smallest
 from jaxsr.networks.generators import GENERATORS
 from jaxsr.networks.weights import arch_spec, make_arch
+from jaxsr.training.codecs import is_writable
 from jaxsr.training.losses import PIXEL_LOSSES
 from jaxsr.training.schema import Config, Loss
 
@@ -168,6 +168,7 @@ def _check_task(config: Config, g: Any) -> None:
     if getattr(g, "latent", 0):
         fed = {"loss.pixel": loss.pixel, "loss.perceptual": loss.perceptual, "data.lr": data.lr}
         fed |= {"train.pixel_steps": train.pixel_steps, "data.val": data.val}
+        fed |= {"data.codecs": [codec.codec for codec in data.codecs]}
         for name, value in fed.items():
             if value:
                 raise ValueError(
@@ -181,7 +182,31 @@ def _check_task(config: Config, g: Any) -> None:
         check_ranges(data.ranges, g.channels)
     except ValueError as error:
         raise ValueError(f"data.ranges: {error}") from error
+    _check_codecs(config, g)
     _check_metrics(config, g)
+
+
+def _check_codecs(config: Config, g: Any) -> None:
+    """Codecs that can be written, of pictures that they hold and that are then degraded."""
+    data = config.data
+    if data.codecs and data.lr:
+        raise ValueError(
+            "data.codecs: got it beside data.lr, whose pictures are taken as they are; remove one"
+        )
+    if data.codecs and (g.channels not in (1, 3) or data.ranges):
+        got = "data.ranges" if data.ranges else f"generator.channels = {g.channels}"
+        raise ValueError(
+            f"data.codecs: got it with {got}, but these files hold 8-bit grey and RGB; remove it"
+        )
+    for position, (codec, quality) in enumerate((c.codec, c.quality) for c in data.codecs):
+        where = f"data.codecs[{position}]"
+        if quality[0] > quality[1]:
+            raise ValueError(f"{where}.quality: got {quality}, wanted the lower number first")
+        if not is_writable(codec):
+            raise ValueError(
+                f"{where}.codec: got {codec}, which the Pillow installed here cannot write; "
+                "install one that can (pip install --upgrade pillow), or take another codec"
+            )
 
 
 def _check_metrics(config: Config, g: Any) -> None:
@@ -211,8 +236,8 @@ def read_crop(config: Config) -> int:
 
 def _check_degradation(config: Config, g: Any) -> None:
     """A degradation is stated where it is used, and known where `data.val` is measured."""
-    crop = read_crop(config)
-    if crop < config.data.crop or crop % getattr(g, "scale", 1):
+    crop = degradation(config).crop
+    if crop and (crop < config.data.crop or crop % getattr(g, "scale", 1)):
         raise ValueError(
             f"degrade.crop: got {crop}, wanted a multiple of generator.scale = {g.scale} from"
             f" data.crop = {config.data.crop} on"
@@ -226,12 +251,14 @@ def _check_degradation(config: Config, g: Any) -> None:
         raise ValueError("data.val_lr: got it without data.val; name the HR pictures of the pairs")
     if latent or g.scale > 1:
         return
-    if data.lr and data.val and not data.val_lr:
+    plain = config.degrade.get("kind", "bicubic") == "bicubic"
+    instead = "data.lr" if data.lr else "data.codecs" if data.codecs and plain else None
+    if instead and data.val and not data.val_lr:
         raise ValueError(
-            "data.val: got it beside data.lr at scale 1, where nothing says how to degrade it; "
+            f"data.val: got it beside {instead} at scale 1, where nothing says how to degrade it; "
             "name its degraded pictures in data.val_lr"
         )
-    if not data.lr and config.degrade.get("kind", "bicubic") == "bicubic":
+    if plain and not instead:
         raise ValueError(
             "degrade.kind: got bicubic at scale 1, which changes nothing; set a kind to restore "
             "from, such as noise"
@@ -297,12 +324,15 @@ def _reject_unknown(struct: type, tree: Any, where: str) -> None:
     for key, value in tree.items():
         if key not in hints:
             raise ValueError(_unknown(where + key, key, list(hints)))
+        listed = isinstance(value, list)
+        tables = [(f"[{i}]", v) for i, v in enumerate(value)] if listed else [("", value)]
         for inner in _structs(hints[key]):
-            _reject_unknown(inner, value, f"{where}{key}.")
+            for place, table in tables:
+                _reject_unknown(inner, table, f"{where}{key}{place}.")
 
 
 def _structs(hint: Any) -> list[type]:
-    options = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
+    options = typing.get_args(hint) or (hint,)
     return [o for o in options if isinstance(o, type) and issubclass(o, msgspec.Struct)]
 
 

@@ -7,8 +7,8 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Generator
-from typing import Any
+from collections.abc import Generator, Sequence
+from typing import Any, NamedTuple
 
 import absl.flags
 import grain
@@ -16,14 +16,18 @@ import jax
 import numpy as np
 
 from jaxsr.imaging.bands import check_unit
+from jaxsr.imaging.degrade import is_eight_bit
+from jaxsr.training.codecs import recode
 from jaxsr.training.pictures import Pictures, decode
+from jaxsr.training.schema import Codec
 from jaxsr.training.store import Store
 
 EXAMPLES = 2**32  # example numbers are uint32
 CHUNK = 1024  # examples drawn at once: one numpy call on a scalar costs as much as on a thousand
 ROUNDS = 32  # each round leaves a picture in place with probability 1/2
 GOLDEN = np.uint32(0x9E3779B9)  # a nothing-up-my-sleeve start: 2^32 over the golden ratio
-ROW, COLUMN, POSE = np.arange(1, 4, dtype=np.uint32)  # streams of words of one example
+# Streams of words of one example; the last two have one for each codec.
+ROW, COLUMN, POSE, GATE, QUALITY = np.arange(1, 6, dtype=np.uint32)
 
 
 def draw(seed: Any, n: Any, *, heights: Any, widths: Any, crop: int) -> tuple[Any, ...]:
@@ -68,6 +72,23 @@ def _place(seed: Any, n: Any, *, height: Any, width: Any, crop: int) -> tuple[An
     return y, x, pose >> np.uint32(31), (pose >> np.uint32(29)) & np.uint32(3)
 
 
+def draw_codings(seed: int, n: Any, codecs: Sequence[Codec]) -> list[tuple[Any, Any]]:
+    """Say of each of `codecs` whether it codes example `n`, and with which quality.
+
+    `n` is as in `draw`, and the results have its shape; the quality is uint32, uniform over the
+    whole numbers of the codec's range.
+    """
+    seed, n = _uint32(seed), _uint32(n)
+    codings = []
+    for position, codec in enumerate(codecs):
+        worst, best = codec.quality
+        with np.errstate(over="ignore"):
+            gate, word = (_hash(seed, n, stream, np.uint32(position)) for stream in (GATE, QUALITY))
+        quality = np.uint32(worst) + word % np.uint32(best - worst + 1)
+        codings.append((gate / 2**32 < codec.probability, quality))
+    return codings
+
+
 def _hash(*words: Any) -> Any:
     """Mix words into one: a chain of Wellons' `lowbias32`, whose every step is a bijection."""
     state = GOLDEN
@@ -83,19 +104,45 @@ def _uint32(value: Any) -> Any:
     return np.uint32(value) if isinstance(value, int) else value.astype(np.uint32)
 
 
+class Place(NamedTuple):
+    """A crop: the index of its picture, its corner in pixels of HR, and how it was turned.
+
+    It is mirrored left to right if `flip`, and then turned by `turn` quarters, counter-clockwise.
+    """
+
+    picture: int
+    y: int
+    x: int
+    flip: bool
+    turn: int
+
+
 class Source:
     """Random access to training examples by number, as Grain wants it.
 
     `source[n]` is a dict: `hr` [crop, crop, C] in the files' dtype; for paired pictures also `lr`
     [crop / scale, crop / scale, C]; `number`, uint32; `bad`, int32, the index in `pictures` of the
-    drawn picture where that one cannot be decoded and the next whole one stands in, else -1.
+    drawn picture where that one cannot be decoded and the next whole one stands in, else -1. With
+    `codecs`, for 8-bit grey and RGB alone, also `coded`: `hr` gone through those that are drawn.
     `memory` keeps every decoded picture, in each process; `store` reads from a filled store.
     """
 
     def __init__(
-        self, pictures: Pictures, *, seed: int, memory: bool = False, store: Store | None = None
+        self,
+        pictures: Pictures,
+        *,
+        seed: int,
+        memory: bool = False,
+        store: Store | None = None,
+        codecs: tuple[Codec, ...] = (),
     ):
+        if codecs and not is_eight_bit(pictures.dtype, pictures.channels, pictures.ranges):
+            raise ValueError(
+                f"data.codecs: got pictures of {pictures.dtype}, wanted 8-bit grey or RGB, which "
+                "alone these files hold; remove it, or convert the pictures"
+            )
         self.pictures, self.seed, self.memory, self.store = pictures, seed, memory, store
+        self.codecs = codecs
         self._prepare()
 
     def _prepare(self) -> None:
@@ -104,7 +151,8 @@ class Source:
         self._faults: dict[int, str] = {}
 
     def __getstate__(self) -> dict[str, Any]:
-        return {name: self.__dict__[name] for name in ("pictures", "seed", "memory", "store")}
+        kept = ("pictures", "seed", "memory", "store", "codecs")
+        return {name: self.__dict__[name] for name in kept}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
@@ -114,7 +162,24 @@ class Source:
         return EXAMPLES
 
     def __getitem__(self, index: int) -> dict[str, np.ndarray]:
-        chunk, row = divmod(int(index), CHUNK)
+        drawn, picture, place, images = self._find(int(index))
+        example = self._cut(images, *place)
+        self._check_range(example, picture)
+        if self.codecs:
+            example["coded"] = self._coded(index, example["hr"])
+        example["number"] = np.asarray(index, np.uint32)
+        example["bad"] = np.asarray(-1 if picture == drawn else drawn, np.int32)
+        return example
+
+    def place(self, index: int) -> Place:
+        """Say where example `index` is cut, of the picture that stands in if there is a bad one."""
+        _, picture, (y, x, flip, turn), _ = self._find(int(index))
+        unit, flips, turns = self.pictures.unit, self.pictures.flip, self.pictures.turn
+        return Place(picture, y * unit, x * unit, bool(flip and flips), turn if turns else 0)
+
+    def _find(self, index: int) -> tuple[int, int, list[int], tuple[np.ndarray, ...]]:
+        """Return the picture drawn, the one taken, (y, x, flip, turn) in it, and its pixels."""
+        chunk, row = divmod(index, CHUNK)
         picture, *place = (int(column[row]) for column in self._draws(chunk))
         drawn = picture
         while (images := self._read(picture)) is None:
@@ -126,15 +191,18 @@ class Source:
                     f"the first tried, {path}: it {self._faults[drawn]}"
                 )
             place = self._place_in(index, picture)
-        example = self._cut(images, *place)
-        self._check_range(example, picture)
-        example["number"] = np.asarray(index, np.uint32)
-        example["bad"] = np.asarray(-1 if picture == drawn else drawn, np.int32)
-        return example
+        return drawn, picture, place, images
 
     def fault(self, picture: int) -> str:
         """Say why `pictures.paths[picture]`, reported as bad, cannot be decoded."""
         return "" if self._read(picture) is not None else self._faults[picture]
+
+    def _coded(self, index: int, pixels: np.ndarray) -> np.ndarray:
+        codings = draw_codings(self.seed, int(index), self.codecs)
+        for codec, (happens, quality) in zip(self.codecs, codings, strict=True):
+            if happens:
+                pixels = recode(pixels, codec.codec, quality=int(quality))
+        return pixels
 
     def _check_range(self, example: dict[str, np.ndarray], picture: int) -> None:
         """Refuse float crops outside [0, 1] where no ranges are stated."""

@@ -10,6 +10,7 @@ import tensorboardX
 from PIL import Image, ImageDraw
 
 from jaxsr.imaging import files
+from jaxsr.imaging.color import from_float
 from jaxsr.training import mesh as meshes
 
 _GAP, _HEAD = 4, 16  # pixels between pictures, and of the line of titles
@@ -95,6 +96,13 @@ def picture_grid(columns: dict[str, list[np.ndarray]]) -> np.ndarray:
     for column, title in enumerate(columns):
         ImageDraw.Draw(image).text((column * (width + _GAP) + 2, 2), title, fill="black")
     return np.asarray(image)
+
+
+def shown(pictures: Any) -> np.ndarray:
+    """[..., C] as uint8, and of bands that are neither grey nor RGB the first three, or first."""
+    pictures = np.asarray(pictures)
+    pictures = pictures if pictures.dtype == np.uint8 else from_float(pictures, np.uint8)
+    return pictures[..., : 3 if pictures.shape[-1] >= 3 else 1]
 
 
 def _rgb(picture: np.ndarray) -> np.ndarray:

@@ -19,9 +19,9 @@ from jaxsr.networks.weights import Weights, arch_spec
 from jaxsr.training import data, store
 from jaxsr.training import mesh as meshes
 from jaxsr.training.checkpoint import Checkpoints
-from jaxsr.training.config import discriminator, dump_config, generator, read_crop
+from jaxsr.training.config import discriminator, dump_config, generator
 from jaxsr.training.log import Log
-from jaxsr.training.pictures import Pictures, scan
+from jaxsr.training.pictures import Pictures, scan_of
 from jaxsr.training.run import check_run, saved_step, write_config
 from jaxsr.training.schema import Config
 from jaxsr.training.state import TrainState, abstract_state, ema_weights, init_state
@@ -45,17 +45,7 @@ def train(
     mesh = mesh or meshes.make_mesh()
     meshes.check_batch(mesh, config.train.batch_size, config.train.accumulate)
     check_run(config, run_dir)
-    arch = generator(config)
-    pictures, dropped = scan(
-        config.data.train,
-        crop=read_crop(config),
-        channels=arch.channels,
-        lr=config.data.lr,
-        scale=arch.scale,
-        flip=config.data.flip,
-        turn=config.data.turn,
-        ranges=config.data.ranges,
-    )
+    pictures, dropped = scan_of(config)
     validation = Validation(config, mesh)
     starts = _starts(config) if saved_step(run_dir) is None else {}
     perceptual = config.loss.perceptual
@@ -110,6 +100,7 @@ def _open(config: Config, pictures: Pictures) -> Generator[Record, None, data.So
         seed=config.train.seed,
         memory=config.data.cache == "memory",
         store=store.Store(pictures) if config.data.cache == "disk" else None,
+        codecs=config.data.codecs,
     )
 
 

@@ -13,6 +13,8 @@ from jaxsr.imaging.bands import Ranges
 from jaxsr.imaging.color import fit_channels
 from jaxsr.imaging.files import Header
 from jaxsr.imaging.find import Sources, find, pair
+from jaxsr.training.config import generator, read_crop
+from jaxsr.training.schema import Config
 
 SHOWN = 3  # refusals that an error quotes
 
@@ -109,6 +111,21 @@ def scan(
         turn=turn,
         ranges=ranges,
     ), dropped
+
+
+def scan_of(config: Config) -> tuple[Pictures, list[tuple[str, str]]]:
+    """Do as `scan` does with the training set of a config."""
+    arch, data = generator(config), config.data
+    return scan(
+        data.train,
+        crop=read_crop(config),
+        channels=arch.channels,
+        lr=data.lr,
+        scale=arch.scale,
+        flip=data.flip,
+        turn=data.turn,
+        ranges=data.ranges,
+    )
 
 
 def decode(pictures: Pictures, file: int) -> np.ndarray:

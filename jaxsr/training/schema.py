@@ -12,6 +12,8 @@ Count = Annotated[int, msgspec.Meta(ge=0)]
 Positive = Annotated[int, msgspec.Meta(ge=1)]
 Weight = Annotated[float, msgspec.Meta(ge=0)]
 Share = Annotated[float, msgspec.Meta(ge=0, lt=1)]
+Probability = Annotated[float, msgspec.Meta(ge=0, le=1)]
+Quality = Annotated[int, msgspec.Meta(ge=1, le=100)]
 Paths = str | tuple[str, ...]
 
 
@@ -62,11 +64,20 @@ class Loss(msgspec.Struct, frozen=True, kw_only=True):
     penalty: Penalty | None = None
 
 
+class Codec(msgspec.Struct, frozen=True, kw_only=True):
+    """A lossy file that some crops go through, of a quality drawn between the two stated."""
+
+    codec: Literal["jpeg", "webp", "avif"]
+    quality: tuple[Quality, Quality]
+    probability: Probability = 1.0
+
+
 class Data(msgspec.Struct, frozen=True, kw_only=True):
     """Pictures: files, folders, globs or `package:NAME/PATH`; `lr` and `val_lr` those of pairs.
 
     `ranges` holds what stands for 0 and 1 in each band, or one pair for all; absent: the ends of
-    the integers' type.
+    the integers' type. `codecs` code the training crops on the host, one after the other, before
+    they are degraded; what the network is to make of them, and `val`, are never coded.
     """
 
     train: Paths
@@ -77,6 +88,7 @@ class Data(msgspec.Struct, frozen=True, kw_only=True):
     flip: bool = True  # mirror half of the crops
     turn: bool = True  # turn crops by 0, 90, 180 or 270 degrees
     ranges: tuple[tuple[float, float], ...] = ()
+    codecs: tuple[Codec, ...] = ()
     workers: Count = 0
     cache: Literal["none", "memory", "disk"] = "none"
 

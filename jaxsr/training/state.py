@@ -81,6 +81,16 @@ def _restarts(rate: float, period: int, floor: float) -> Any:
     return lambda step: cosine(step % period)
 
 
+def root_key(seed: int) -> jax.Array:
+    """The root of all randomness of the runs of a seed: the `key` of their states."""
+    return _first_keys(jax.random.key(seed))[2]
+
+
+def _first_keys(key: jax.Array) -> jax.Array:
+    """The keys of both players' first weights, and the root."""
+    return jax.random.split(key, 3)
+
+
 def init_state(
     config: Config, mesh: Mesh, *, g: Weights | None = None, d: Weights | None = None
 ) -> TrainState:
@@ -98,7 +108,7 @@ def abstract_state(config: Config, mesh: Mesh) -> TrainState:
 
 
 def _init(config: Config, key: jax.Array, g: Weights | None, d: Weights | None) -> TrainState:
-    g_key, d_key, root = jax.random.split(key, 3)
+    g_key, d_key, root = _first_keys(key)
     tx = optimiser(config.optim)
     # Copies, since the step is given the state to destroy, and the caller keeps what it gave.
     first = jax.tree.map(jnp.copy, g) if g else init_weights(g_key, generator(config))

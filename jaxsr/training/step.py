@@ -37,9 +37,9 @@ def make_step(config: Config, mesh: Mesh, *, pixel_only: bool) -> Step:
     """The step of one stage: `(state, batch, vgg) -> (state, metrics)`, donating the state.
 
     `batch` holds `hr` [N, crop, crop, C] of the file's dtype and `number` [N] uint32 (and `lr`
-    [N, ...] for pairs), split over the mesh; `vgg` the parameters of `load_vgg`, or None.
-    `pixel_only` leaves the discriminator and the perceptual term out at trace time. Metrics are
-    float32 scalars.
+    [N, ...] for pairs, or `coded`, as `hr`, of which LR is then made), split over the mesh; `vgg`
+    the parameters of `load_vgg`, or None. `pixel_only` leaves the discriminator and the perceptual
+    term out at trace time. Metrics are float32 scalars.
     """
     return jax.jit(make_local_step(config, mesh, pixel_only=pixel_only), donate_argnums=0)
 
@@ -54,7 +54,6 @@ def make_local_step(config: Config, mesh: Mesh, *, pixel_only: bool) -> Step:
     game: Any = config.loss.adversarial
     adversarial: Any = losses.ADVERSARIAL[game.kind] if game else None
     penalty: Any = config.loss.penalty
-    spec = degradation(config)
     tx = optimiser(config.optim)
     steps, rate = config.train.steps, config.optim.lr
     d_rate = config.optim.d_lr if config.optim.d_lr is not None else rate
@@ -77,22 +76,16 @@ def make_local_step(config: Config, mesh: Mesh, *, pixel_only: bool) -> Step:
 
     def step(state: TrainState, batch: Batch, vgg: Any) -> tuple[TrainState, Metrics]:
         # 1. Pictures: every example has a key of its own, from its absolute number.
-        keys = jax.vmap(jax.random.fold_in, (None, 0))(state.key, batch["number"])
-        hr = to_unit(batch["hr"], config.data.ranges)
+        keys = example_keys(state.key, batch["number"])
+        target = hr = to_unit(batch["hr"], config.data.ranges)
         if latent:
             draw = jax.vmap(lambda key: jax.random.normal(key, (latent,)))
-            lr, target = draw(_stream(keys, "latent")), hr
+            lr = draw(stream(keys, "latent"))
         elif "lr" in batch:
-            lr, target = to_unit(batch["lr"], config.data.ranges), hr
+            lr = to_unit(batch["lr"], config.data.ranges)
         else:
-            given = with_levels(
-                spec, batch["hr"].dtype, channels=hr.shape[-1], ranges=config.data.ranges
-            )
-            own = _stream(keys, "degrade")
-            lr, target, hr = degrade(own, hr, given)
-            if spec.crop:
-                lr, target, hr = crop_alike(own, lr, target, hr, size=config.data.crop)
-        pictures = {"lr": lr, "target": target, "hr": hr, "keys": _stream(keys, "penalty")}
+            lr, target, hr = make_pairs(stream(keys, "degrade"), batch, config=config)
+        pictures = {"lr": lr, "target": target, "hr": hr, "keys": stream(keys, "penalty")}
 
         # 2. Generator, the discriminator frozen; its statistics of this pass are dropped.
         def g_loss(params, stats, part):
@@ -179,7 +172,30 @@ def make_local_step(config: Config, mesh: Mesh, *, pixel_only: bool) -> Step:
     return jax.shard_map(step, mesh=mesh, in_specs=(P(), P(AXIS), P()), out_specs=P())
 
 
-def _stream(keys: jax.Array, name: str) -> jax.Array:
+def make_pairs(
+    keys: jax.Array, batch: Batch, *, config: Config
+) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """What the networks see of crops of HR: (lr, target, hr) of `data.crop`, in [0, 1].
+
+    `keys` are those of the examples for the stream "degrade".
+    """
+    spec, ranges = degradation(config), config.data.ranges
+    hr = to_unit(batch["hr"], ranges)
+    given = with_levels(spec, batch["hr"].dtype, channels=hr.shape[-1], ranges=ranges)
+    coded = to_unit(batch["coded"], ()) if "coded" in batch else None
+    lr, target, hr = degrade(keys, hr, given, source=coded)
+    if spec.crop:
+        lr, target, hr = crop_alike(keys, lr, target, hr, size=config.data.crop)
+    return lr, target, hr
+
+
+def example_keys(key: jax.Array, numbers: jax.Array) -> jax.Array:
+    """The keys of examples [N] by their absolute numbers, in a run of this root `key`."""
+    return jax.vmap(jax.random.fold_in, (None, 0))(key, numbers)
+
+
+def stream(keys: jax.Array, name: str) -> jax.Array:
+    """The keys of examples [N] for one use of randomness, one of `STREAMS`."""
     return jax.vmap(jax.random.fold_in, (0, None))(keys, STREAMS[name])
 
 

@@ -18,13 +18,13 @@ from jaxsr.evaluation.evaluate import (
     super_resolve,
 )
 from jaxsr.evaluation.measures import Measures, make_measures, usual
-from jaxsr.imaging.color import from_float, to_float
+from jaxsr.imaging.color import to_float
 from jaxsr.imaging.find import find_pictures
 from jaxsr.inference.sample import sample, tile
 from jaxsr.interop.load import load_tensors
 from jaxsr.networks.weights import Weights
 from jaxsr.training.config import degradation, generator
-from jaxsr.training.log import picture_grid
+from jaxsr.training.log import picture_grid, shown
 from jaxsr.training.schema import Config
 
 _sample = jax.jit(sample, static_argnames="count")
@@ -81,25 +81,25 @@ class Validation:
     def _samples(self, weights: Weights) -> np.ndarray:
         key = jax.random.key(self._config.train.seed)
         weights = dataclasses.replace(weights, ranges=())  # to be looked at, whatever the units
-        return tile(_shown(_sample(key, weights, count=self._config.eval.images)))
+        return tile(shown(_sample(key, weights, count=self._config.eval.images)))
 
     def _crops(self, weights: Weights, title: str) -> np.ndarray:
         scale, side = self._scale, self._config.eval.image_size
         side = max(side - side % scale, scale)
-        shown = self.examples[: self._config.eval.images]
-        crops = [_centre(e.like, side, scale)[None] for e in shown]
+        examples = self.examples[: self._config.eval.images]
+        crops = [_centre(e.like, side, scale)[None] for e in examples]
         small = [
             _degraded(np.array([e.number], np.uint32), crop, self._degradation)
             if e.lr is None
             else to_float(_centre(e.lr, side // scale)[None])
-            for e, crop in zip(shown, crops, strict=True)
+            for e, crop in zip(examples, crops, strict=True)
         ]
         columns = {
             self._simple: [_by_name(self._simple, lr, scale) for lr in small],
             title: [_by_weights(weights, lr, scale) for lr in small],
             "original": crops,
         }
-        return picture_grid({name: [_shown(p[0]) for p in c] for name, c in columns.items()})
+        return picture_grid({name: [shown(p[0]) for p in c] for name, c in columns.items()})
 
 
 def _measures(config: Config) -> Measures:
@@ -143,10 +143,3 @@ def _centre(picture: np.ndarray, side: int, scale: int = 1) -> np.ndarray:
         for n, m in zip(picture.shape[:2], (height, width), strict=True)
     )
     return picture[y : y + height, x : x + width]
-
-
-def _shown(pictures: Any) -> np.ndarray:
-    """[..., C] as uint8, and of bands that are neither grey nor RGB the first three, or first."""
-    pictures = np.asarray(pictures)
-    pictures = pictures if pictures.dtype == np.uint8 else from_float(pictures, np.uint8)
-    return pictures[..., : 3 if pictures.shape[-1] >= 3 else 1]

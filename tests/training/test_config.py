@@ -1,5 +1,6 @@
 """Configs: TOML in and out, overrides, refusals that name the field, and those that ship."""
 
+import tomllib
 from pathlib import Path
 
 import jax
@@ -125,6 +126,7 @@ def test_a_file_that_is_no_config(tmp_path):
 
 
 PERCEPTUAL = {"weights": "vgg.safetensors", "layers": {"conv5_4": 1.0}}
+JPEG = {"codec": "jpeg", "quality": [40, 90]}
 
 REFUSED = {
     # unknown keys, at each level
@@ -196,6 +198,37 @@ REFUSED = {
         "data": {"train": "x", "lr": "y", "val": "z"},
     },
     "data.val_lr: got it without data.val": {"data": {"train": "x", "lr": "y", "val_lr": "z"}},
+    # codecs
+    r"data.codecs\[1\].qualty: no such key; did you mean 'quality'": {
+        "data": {"train": "x", "codecs": [JPEG, {**JPEG, "qualty": 1}]}
+    },
+    r"data.codecs\[0\].codec: Invalid enum value 'heic'": {
+        "data": {"train": "x", "codecs": [{**JPEG, "codec": "heic"}]}
+    },
+    r"data.codecs\[0\].quality\[1\]: Expected `int` <= 100": {
+        "data": {"train": "x", "codecs": [{**JPEG, "quality": [40, 101]}]}
+    },
+    r"data.codecs\[0\].quality: got \(90, 40\), wanted the lower number first": {
+        "data": {"train": "x", "codecs": [{**JPEG, "quality": [90, 40]}]}
+    },
+    "data.codecs: got it beside data.lr, whose pictures are taken as they are": {
+        "data": {"train": "x", "lr": "y", "codecs": [JPEG]}
+    },
+    r"data.codecs: got \['jpeg'\], but this generator makes pictures of noise": {
+        **LATENT,
+        "data": {"train": "x", "crop": 16, "codecs": [JPEG]},
+    },
+    "data.codecs: got it with generator.channels = 6, but these files hold 8-bit grey and RGB": {
+        "generator": {"name": "compact", "scale": 2, "channels": 6},
+        "data": {"train": "x", "codecs": [JPEG]},
+    },
+    "data.codecs: got it with data.ranges, but these files hold 8-bit": {
+        "data": {"train": "x", "ranges": [[0, 255]], "codecs": [JPEG]}
+    },
+    "data.val: got it beside data.codecs at scale 1": {
+        "generator": {"name": "compact", "scale": 1},
+        "data": {"train": "x", "val": "y", "codecs": [JPEG]},
+    },
     "eval.best: got psnr_y, wanted one of psnr, ssim, which are measured": {
         "generator": {"name": "compact", "scale": 2, "channels": 6},
         "eval": {"best": "psnr_y"},
@@ -310,6 +343,20 @@ def test_pairs_need_no_degradation():
     assert make_config(msgspec.to_builtins(one)) == one
 
 
+def test_codecs_are_tables_in_order(monkeypatch):
+    codecs = [JPEG, {"codec": "webp", "quality": [1, 100], "probability": 0.3}]
+    data = {"train": "x", "codecs": codecs}
+    config = make_config(tree(data=data))
+    wanted = [("jpeg", (40, 90), 1.0), ("webp", (1, 100), 0.3)]
+    assert [(c.codec, c.quality, c.probability) for c in config.data.codecs] == wanted
+    assert make_config(tomllib.loads(dump_config(config))) == config
+    # At scale 1 they alone are something to restore from.
+    make_config(tree(generator={"name": "compact", "scale": 1}, data=data))
+    monkeypatch.setattr("PIL.features.check", lambda feature: feature != "webp")
+    with pytest.raises(ValueError, match=r"^data.codecs\[1\].codec: got webp, which the Pillow"):
+        make_config(tree(data=data))
+
+
 def test_zeros_and_empty_lists_survive_being_written(tmp_path):
     sections = {"degrade": {"kind": "bicubic", "levels": 0}, "eval": {"images": 0}}
     config = make_config(tree(**sections, optim={"lr": 0.0, "d_lr": 0.0, "min_lr": 0.0}))
@@ -322,6 +369,7 @@ def test_all_the_configs_of_the_readme_are_there():
     assert {path.stem for path in CONFIGS} == {
         "quickstart",
         *("srresnet_x4", "srgan_x4", "msrresnet_x4", "msrgan_x4", "rrdbnet_x4", "esrgan_x4"),
+        *("realesrnet_x4", "realesrgan_x4", "realesrgan_compact_x4", "bsrgan_x4"),
         *("compact_x4", "edsr_x4", "espcn_x4"),
         *("concat_x2", "encdec_x2", "espcn_gan_x4", "restore_gray", "dcgan"),
     }
@@ -345,6 +393,7 @@ def shrunk(config: Config) -> Config:
         narrow = {"num_features": 2, "features": [2] * 3}
         toy["discriminator"] |= {k: narrow[k] for k in narrow if k in config.discriminator}
     toy["data"]["crop"] = 32
+    toy["degrade"] |= {"crop": 80} if "crop" in toy["degrade"] else {}
     toy["train"]["batch_size"] = 2
     return make_config(toy)
 

@@ -325,6 +325,16 @@ def test_pairs_are_taken_as_they_are():
     assert paired[0]["l1"] != pytest.approx(plain[0]["l1"], rel=0.1)
 
 
+def test_what_was_coded_is_degraded_and_the_original_wanted():
+    config = toy_config(loss=PIXEL)
+    batch = toy_batch(config)
+    _, (metrics,) = run_steps(config, 1, batches=[{**batch, "coded": np.zeros_like(batch["hr"])}])
+    black = jnp.zeros((8, 8, 8, 3))  # and so is a black picture reduced
+    made = generator(config).apply({"params": start_state(config).g.params}, black)
+    wanted = np.abs(made - batch["hr"] / np.float32(255)).mean()
+    assert metrics["l1"] == pytest.approx(wanted, rel=1e-5)
+
+
 @pytest.mark.parametrize("platform", ["cuda", "tpu"])
 def test_the_whole_step_lowers_for_accelerators(platform):
     config = EVERYWHERE["lazy R1"]

@@ -4,7 +4,7 @@ import jax
 import numpy as np
 
 from jaxsr.training import mesh as meshes
-from jaxsr.training.config import make_config
+from jaxsr.training.config import make_config, read_crop
 from jaxsr.training.schema import Config
 from jaxsr.training.state import TrainState, init_state
 from jaxsr.training.step import make_step
@@ -33,7 +33,7 @@ def toy_config(
 
 def toy_batch(config: Config, number: int = 0, seed: int = 0) -> dict[str, np.ndarray]:
     """Smooth random pictures, so that neither player meets pure noise."""
-    size, crop = config.train.batch_size, config.data.crop
+    size, crop = config.train.batch_size, read_crop(config)
     channels = config.generator["channels"]
     rng = np.random.default_rng([seed, number])
     coarse = rng.integers(0, 256, (size, crop // 4, crop // 4, channels))

@@ -1,0 +1,128 @@
+"""`jaxsr degrade` as a person meets it."""
+
+import json
+import re
+
+import numpy as np
+import pytest
+from PIL import Image
+from toy_run import PIXEL, merged, waves, write_config
+from typer.testing import CliRunner
+
+from jaxsr.cli import app
+
+NOISE = {"degrade": {"kind": "noise", "sigma": [10, 40], "crop": 24}}
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory):
+    return waves(tmp_path_factory.mktemp("pictures"))
+
+
+@pytest.fixture
+def config(tmp_path):
+    """One that names no pictures."""
+    return write_config(tmp_path / "toy.toml", merged(PIXEL, NOISE))
+
+
+def jaxsr(*arguments):
+    """Exit code, output and errors of a command that runs in this process."""
+    result = CliRunner().invoke(app, list(map(str, arguments)), catch_exceptions=False)
+    return result.exit_code, result.stdout, result.stderr
+
+
+def test_a_folder_has_the_grid_the_draws_and_a_set_of_pairs(config, pictures, tmp_path):
+    out = tmp_path / "deep" / "out"
+    code, told, errors = jaxsr("degrade", pictures, "-o", out, "--config", config, "-n", 5)
+    assert (code, errors) == (0, "")
+    assert told == f"{out}: 5 examples of 4 pictures\n"
+    tables = json.loads((out / "draws.json").read_text())
+    assert [table["number"] for table in tables] == list(range(5))
+    for table in tables:
+        hr, lr = (np.asarray(Image.open(out / table[name])) for name in ("hr", "lr"))
+        assert hr.shape == (16, 16, 3) and lr.shape == (8, 8, 3)
+        assert table["crop"]["size"] == 24 and table["cut"]["size"] == 16
+        assert 10 <= table["degradation"]["steps"][0]["sigma"] <= 40
+    assert {path.name for path in out.iterdir()} == {"grid.png", "draws.json", "lr", "hr"}
+    assert sorted(p.name for p in (out / "lr").iterdir()) == [f"000{i}.png" for i in range(5)]
+    with Image.open(out / "grid.png") as grid:
+        assert grid.size == (3 * 196 + 2 * 8, 2 * 116 + 8)
+
+
+def test_a_png_has_its_json_beside_it(config, pictures, tmp_path):
+    out = tmp_path / "a.png"
+    asked = ("degrade", pictures / "0.png", pictures / "1.png", "-o", out, "--config", config)
+    tables = {}
+    for seed in ((), ("--seed", 7), ("--set", "train.seed=7")):
+        assert jaxsr(*asked, "-n", 2, *seed)[0] == 0
+        tables[seed] = json.loads((tmp_path / "a.json").read_text())
+    default, seven, stated = tables.values()
+    assert default != seven == stated
+    assert {table["picture"] for table in seven} == {str(pictures / f"{i}.png") for i in (0, 1)}
+    assert {path.name for path in tmp_path.iterdir()} == {"a.png", "a.json", "toy.toml"}
+
+
+def test_the_pictures_of_the_config_do_not_matter(pictures, tmp_path):
+    config = write_config(tmp_path / "t.toml", merged(PIXEL, NOISE), data={"train": "/nowhere"})
+    out = tmp_path / "out"
+    options = ["--config", config, "-n", 1, "--set", "degrade.sigma=[3, 3]"]
+    assert jaxsr("degrade", pictures, "-o", out, *options)[0] == 0
+    (table,) = json.loads((out / "draws.json").read_text())
+    assert table["degradation"]["steps"][0]["sigma"] == 3
+
+
+def test_what_cannot_be_used_is_told(config, tmp_path):
+    folder = waves(tmp_path / "in", count=2)
+    waves(tmp_path / "small", count=1, size=20)
+    asked = ("degrade", folder, tmp_path / "small", "-o", tmp_path / "out", "--config", config)
+    code, told, errors = jaxsr(*asked, "-n", 1)
+    assert code == 0 and "of 2 pictures" in told
+    assert errors.startswith(f"left out {tmp_path / 'small' / '0.png'}: its 20x20 pixels")
+
+
+WRONG = {
+    "no config": (["--config", "/no.toml"], "no config at /no.toml"),
+    "unknown key": (["--set", "degrade.sigmas=3"], r"degrade\.sigmas: no such key"),
+    "crop": (["--set", "degrade.crop=60"], "the crop 60 is larger than every picture"),
+    "seed": (["--seed", 2**31], r"train\.seed: Expected `int`"),
+    "a picture of another kind": (["-o", "x.jpg"], r"x\.jpg: wanted a folder, or a file that ends"),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_what_is_asked_wrongly_is_one_sentence_and_leaves_nothing(name, config, pictures, tmp_path):
+    options, wanted = WRONG[name]
+    asked = ["degrade", pictures, "-o", tmp_path / "out", "--config", config, *options]
+    assert_refused(asked, wanted)
+    assert {path.name for path in tmp_path.iterdir()} == {"toy.toml"}
+
+
+def assert_refused(arguments, wanted):
+    code, _, errors = jaxsr(*arguments)
+    assert code == 2
+    assert errors.startswith("error: ") and errors.count("\n") == 1
+    assert re.search(wanted, errors), errors
+
+
+def test_where_nothing_is_degraded_nothing_is_to_be_seen(pictures, tmp_path):
+    config = write_config(tmp_path / "pairs.toml", PIXEL, data={"lr": "lr"})
+    asked = ["degrade", pictures, "-o", tmp_path / "out", "--config", config]
+    assert_refused(asked, r"data\.lr names LR pictures, which are taken as they are")
+    config = tmp_path / "dcgan.toml"
+    config.write_text(
+        'generator = { name = "dcgan", size = 16, latent = 3, num_features = 2 }\n'
+        'discriminator = { name = "strided", features = [2, 3] }\n'
+        "loss.adversarial.weight = 1.0\ndata.crop = 16\ntrain.steps = 1\n"
+    )
+    asked = ["degrade", pictures, "-o", tmp_path / "out", "--config", config]
+    assert_refused(asked, "its generator makes pictures of noise")
+
+
+@pytest.mark.parametrize("output", ["in", "in/out", "in/0.png", "in/new.png", "."])
+def test_pictures_are_never_harmed(config, tmp_path, output):
+    folder = waves(tmp_path / "in", count=1)
+    before = (folder / "0.png").read_bytes()
+    asked = ["degrade", folder, "-o", tmp_path / output, "--config", config, "-n", 1]
+    assert_refused(asked, "lies among the pictures that are given")
+    assert (folder / "0.png").read_bytes() == before
+    assert [path.name for path in folder.iterdir()] == ["0.png"]
