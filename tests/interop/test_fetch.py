@@ -423,7 +423,9 @@ def test_the_errors_of_the_command(listed):
 
 
 SLOW = """
+import signal
 import sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job of a shell ignores it
 import jaxsr.interop.fetch as module
 from jaxsr.interop.public import PUBLIC, PublicFile
 import typer
