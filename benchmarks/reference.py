@@ -31,7 +31,7 @@ def degrade(seed: Iterable[int], hr: np.ndarray, spec: RealESRGAN) -> tuple[np.n
     target = _sharpened(image) if spec.sharpen else image
     size = hr.shape[0], hr.shape[1]
     small = size[0] // spec.scale, size[1] // spec.scale
-    image = _passed(rng, image, spec.first, size)
+    image = _passed(rng, target, spec.first, size)
     image = _coded(rng, image, spec.first)
     image = _passed(rng, image, spec.second, small)
     jpeg_first = rng.random() < 0.5

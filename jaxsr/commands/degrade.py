@@ -18,7 +18,7 @@ def degrade(
         typer.Option("-o", "--output", help="A folder; or a .png for the grid, .json beside it."),
     ],
     config: Annotated[
-        Path, typer.Option("--config", help="The TOML config of a run, whose pictures may lack.")
+        Path, typer.Option("--config", help="The TOML config of a run; its pictures are not read.")
     ],
     set_: Annotated[
         list[str] | None,

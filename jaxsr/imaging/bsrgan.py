@@ -3,7 +3,8 @@
 Zhang, Liang, Van Gool and Timofte, "Designing a Practical Degradation Model for Deep Blind Image
 Super-Resolution" (2021), as `degradation_bsrgan` of the authors' KAIR has it, whose camera model
 (of probability 1/4, and absent there too unless one is given) is left out. The reduction by area is
-that of PyTorch, and the quality of JPEG a whole number.
+that of PyTorch, the first halving always MATLAB's (KAIR's half of the time), and the deviation of
+the noise any number (KAIR's a whole one).
 """
 
 from collections.abc import Callable
@@ -73,14 +74,15 @@ class BSRGAN:
         order = jnp.where(swapped & reductions, _REDUCE + _TO_LR - order, order)
         halved = happens(key, "down", self.halve) if self.scale == 4 else jnp.bool_(False)
         scale = jnp.where(halved, self.scale / 2, self.scale)
+        blurs = jax.random.split(stream(key, "blur"))
         worst, best = self.quality
         qualities = jax.random.randint(stream(key, "quality"), (2,), worst, best + 1)
         factor = jax.random.uniform(stream(key, "factor"), maxval=2 * scale - 1)
         return {
             "halved": halved,
             "order": order,
-            "blur": self._draw_kernel(jax.random.fold_in(key, 0), scale),
-            "second_blur": self._draw_kernel(jax.random.fold_in(key, 1), scale),
+            "blur": self._draw_kernel(blurs[0], scale),
+            "second_blur": self._draw_kernel(blurs[1], scale),
             "reduce": {
                 "strided": happens(key, "resize", 0.25),
                 "sigma": 0.1 + jax.random.uniform(stream(key, "sigma")) * (0.6 * scale - 0.1),
@@ -128,27 +130,28 @@ class BSRGAN:
             )
             picture = jax.tree.map(partial(jnp.where, draws["halved"]), half, picture)
         small = high // self.scale, wide // self.scale
-        branches = self._operations(key, draws, small)
+        branches = self._operations(draws, small)
+        # A key for each place, for none may be used in more than one.
+        steps = draws["order"], jax.random.split(stream(key, "noise"), len(OPS))
         picture, _ = jax.lax.scan(
-            lambda p, index: (jax.lax.switch(index, branches, p), None), picture, draws["order"]
+            lambda p, step: (jax.lax.switch(step[0], branches, p, step[1]), None), picture, steps
         )
         lr = canvas.place(picture.pixels[: small[0], : small[1]], small)
         return _coded(lr, draws["last_jpeg"], self.subsampling).pixels
 
     def _operations(
-        self, key: jax.Array, draws: Draws, small: tuple[int, int]
-    ) -> list[Callable[[Canvas], Canvas]]:
-        """What `OPS` names, of one picture on its canvas."""
+        self, draws: Draws, small: tuple[int, int]
+    ) -> list[Callable[[Canvas, jax.Array], Canvas]]:
+        """What `OPS` names, of one picture on its canvas and a key."""
         scale = jnp.where(draws["halved"], self.scale // 2, self.scale)
-        own = stream(key, "noise")
         coded = partial(_coded, draws=draws["jpeg"], subsampling=self.subsampling)
         return [
-            lambda p: canvas.blur(p, kernels.gaussian(**draws["blur"], side=_SIDE)),
-            lambda p: canvas.blur(p, kernels.gaussian(**draws["second_blur"], side=_SIDE)),
-            lambda p: _reduced(p, draws["reduce"], scale),
-            lambda p: _resized(p, *small, method=draws["reduce_to_lr"]["method"]),
-            lambda p: _noisy(own, p, draws["noise"], self.noise),
-            lambda p: jax.lax.cond(draws["jpeg"]["happens"], coded, _clipped, p),
+            lambda p, _: canvas.blur(p, kernels.gaussian(**draws["blur"], side=_SIDE)),
+            lambda p, _: canvas.blur(p, kernels.gaussian(**draws["second_blur"], side=_SIDE)),
+            lambda p, _: _reduced(p, draws["reduce"], scale),
+            lambda p, _: _resized(p, *small, method=draws["reduce_to_lr"]["method"]),
+            lambda p, key: _noisy(key, p, draws["noise"], self.noise),
+            lambda p, _: jax.lax.cond(draws["jpeg"]["happens"], coded, _clipped, p),
         ]
 
 
@@ -200,9 +203,13 @@ def _noisy(key: jax.Array, picture: Canvas, draws: Draws, range_: Range) -> Canv
     coloured = noise.gaussian(own[3], image, draws["sigma"], draws["noise"] == 1)
     if image.shape[-1] != 3:
         return _clipped(picture._replace(pixels=coloured))
-    basis = jnp.linalg.qr(jax.random.uniform(own[0], (3, 3)))[0]
-    deviations = jnp.sqrt(jax.random.uniform(own[1], (3, 1))) * basis
+    highest = jax.lax.Precision.HIGHEST
+    basis = jnp.linalg.svd(jax.random.uniform(own[0], (3, 3)))[0]
+    scaled = jax.random.uniform(own[1], (3, 1)) * basis
+    # KAIR takes the absolute value of the covariance, so that no channel goes against another.
+    variances, axes = jnp.linalg.eigh(jnp.abs(jnp.matmul(basis.T, scaled, precision=highest)))
+    deviations = jnp.sqrt(variances.clip(0))[:, None] * axes.T
     normal = jax.random.normal(own[2], image.shape)
-    correlated = jnp.matmul(normal, deviations, precision=jax.lax.Precision.HIGHEST)
+    correlated = jnp.matmul(normal, deviations, precision=highest)
     correlated = image + range_[1] / 255 * correlated
     return _clipped(picture._replace(pixels=jnp.where(draws["noise"] == 2, correlated, coloured)))

@@ -92,12 +92,14 @@ class RealESRGAN:
                 f"wanted {_LEAST}; degrade larger ones (degrade.crop), or raise factor"
             )
         target = jax.vmap(usm)(hr) if self.sharpen else hr
-        # A CPU is quicker one picture after the other, each on its own way; an accelerator takes the
-        # batch at once, and every picture both ways where they part.
+        # A CPU is quicker one picture after the other, each on its own way; an accelerator takes
+        # the batch at once, and every picture both ways where they part.
         lr = jax.lax.platform_dependent(
             keys,
             target,
-            cpu=lambda *batch: jax.lax.map(lambda pair: self._run(*pair, jax.lax.cond), batch),
+            cpu=lambda *batch: jax.lax.map(
+                lambda pair: self._run(*pair, either=jax.lax.cond), batch
+            ),
             default=jax.vmap(partial(self._run, either=_select)),
         )
         return lr, target

@@ -148,7 +148,7 @@ def _named(draws: Any, names: dict[str, tuple[str, ...]], name: str = "") -> Any
     if draws.dtype.kind == "f":
         return float(str(draws[()]))  # the shortest number that is this float32
     known = names.get(name)
-    if known is None or draws.dtype.kind == "b":
+    if known is None:
         return draws.tolist()
     return [known[i] for i in draws.tolist()] if draws.ndim else known[int(draws)]
 

@@ -3,7 +3,6 @@
 from math import pi
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 from scipy import special, stats
@@ -234,9 +233,7 @@ REFUSED = {
     "kernels: got [1, 1, 0, 0, 0, 0], wanted probabilities that add up to 1": {
         "kernels": (1, 1, 0, 0, 0, 0)
     },
-    "resize: got [1.5, -0.5, 0], wanted probabilities that add up to 1": {
-        "resize": (1.5, -0.5, 0)
-    },
+    "resize: got [1.5, -0.5, 0], wanted probabilities that add up to 1": {"resize": (1.5, -0.5, 0)},
     "resize: got [nan, 0.5, 0.5], wanted probabilities that add up to 1": {
         "resize": (float("nan"), 0.5, 0.5)
     },

@@ -114,6 +114,12 @@ def neutral():
     return {"first": one, "second": dict(one), "last": last}
 
 
+def soften(draws, *, quality):
+    """A little blur, or means of whole levels would lie in the middle between two."""
+    draws["first"]["quality"] = draws["second"]["quality"] = quality
+    draws["second"] |= {"kernel": 0, "sigma_x": 0.4, "sigma_y": 0.4}
+
+
 def stacked(draws):
     """Gives every picture of the batch the same draws."""
     return jax.tree.map(lambda x: jnp.full((N,), x, jnp.asarray(x).dtype), draws)
@@ -203,10 +209,11 @@ def test_the_ways_of_a_cpu_and_of_an_accelerator_agree(batch, told, own_draws):
 @pytest.mark.slow
 def test_jpeg_halves_the_chroma_unless_told():
     draws = neutral()
-    draws["first"]["quality"] = draws["second"]["quality"] = 90
+    soften(draws, quality=90)
     spec = Told(SCALE, told=draws, sharpen=False)
     lr = jax.jit(spec.apply)(keys(1), jnp.asarray(HR[:1]))[0][0]
-    small = bilinear(pillows(HR[0], 90, "4:2:0"), HIGH // SCALE, WIDE // SCALE)
+    soft = blurred(pillows(HR[0], 90, "4:2:0"), bell(7, 0.4))
+    small = bilinear(soft, HIGH // SCALE, WIDE // SCALE)
     assert_close(lr, pillows(small, 90, "4:2:0"))
 
 
@@ -223,14 +230,15 @@ def test_an_example_is_the_same_alone(batch):
 def test_with_nothing_else_it_is_a_reduction_and_jpeg(told, jpeg_first):
     draws = neutral()
     draws["last"]["jpeg_first"] = jpeg_first
-    draws["first"]["quality"] = draws["second"]["quality"] = 95
+    soften(draws, quality=95)
     lr = told(keys(), stacked(draws), jnp.asarray(HR))
     for result, image in zip(lr, HR, strict=True):
-        small = bilinear(pillows(image, 95), HIGH // SCALE, WIDE // SCALE)
+        soft = blurred(pillows(image, 95), bell(7, 0.4))
+        small = bilinear(soft, HIGH // SCALE, WIDE // SCALE)
         assert_close(result, pillows(small, 95))
         means = image.reshape(HIGH // 2, 2, WIDE // 2, 2, 3).mean((1, 3))
         error = [abs(np.roll(result, s, (0, 1)) - means)[2:-2, 2:-2].mean() for s in (-1, 0, 1)]
-        assert error[1] < 0.008 and min(error[0], error[2]) > 0.02
+        assert error[1] < 0.015 and min(error[0], error[2]) > 0.03
 
 
 def chain(image, draws):
