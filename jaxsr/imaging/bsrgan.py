@@ -23,6 +23,7 @@ from jaxsr.imaging.operations import (
     Draws,
     Range,
     check_choice,
+    check_output,
     check_range,
     check_share,
     stream,
@@ -63,8 +64,7 @@ class BSRGAN:
         check_range(self, "noise", 0, 255)
         check_range(self, "quality", 1, 100)
         check_choice(self, "subsampling", SUBSAMPLINGS)
-        if self.crop < 1:
-            raise ValueError(f"crop: got {self.crop}, wanted the pixels of a side, such as 288")
+        check_output(self)
 
     def draw(self, key: jax.Array) -> Draws:
         """Draws what happens to one picture; `order` holds positions in `OPS`."""
@@ -156,8 +156,7 @@ class BSRGAN:
 
 
 def _coded(picture: Canvas, draws: Draws, subsampling: str) -> Canvas:
-    code = partial(canvas.jpeg, quality=draws["quality"], subsampling=subsampling)
-    return canvas.straight_through(code)(picture)
+    return canvas.jpeg(picture, draws["quality"], subsampling=subsampling)
 
 
 def _reduced(picture: Canvas, draws: Draws, scale: jax.Array) -> Canvas:

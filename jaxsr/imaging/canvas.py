@@ -4,8 +4,7 @@ A picture lies in the top left corner of its canvas. What is beyond it is unspec
 and never reaches it. All is written for one picture; `jax.vmap` gives each of a batch its own size.
 """
 
-from collections.abc import Callable
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -14,8 +13,6 @@ from jax.typing import ArrayLike
 from jaxsr.imaging.blur import correlate
 from jaxsr.imaging.jpeg import jpeg as code
 from jaxsr.imaging.rescale import INTERPOLATIONS, interpolation, separable
-
-Tree = TypeVar("Tree")
 
 
 class Canvas(NamedTuple):
@@ -97,20 +94,6 @@ def jpeg(canvas: Canvas, quality: ArrayLike, *, subsampling: str = "4:2:0") -> C
     size = canvas.height, canvas.width
     pixels = code(clamped(canvas), quality, subsampling=subsampling, size=size)
     return canvas._replace(pixels=pixels)
-
-
-def straight_through(function: Callable[[Tree], Tree]) -> Callable[[Tree], Tree]:
-    """Gives a function the gradient of the identity; its values stay to the bit.
-
-    It takes an array or a tree of them, such as a `Canvas`, and gives one of the same shapes.
-    """
-
-    def through(x: Tree) -> Tree:
-        # The difference is 0 exactly, as that of function(x) and x is not.
-        stop = jax.lax.stop_gradient
-        return jax.tree.map(lambda x, y: stop(y) + (x - stop(x)), x, function(x))
-
-    return through
 
 
 def _reflect(index: jax.Array, length: jax.Array) -> jax.Array:

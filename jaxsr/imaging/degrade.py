@@ -22,7 +22,7 @@ from numpy.typing import DTypeLike
 
 from jaxsr.imaging.bands import Ranges
 from jaxsr.imaging.bsrgan import BSRGAN
-from jaxsr.imaging.operations import OPS, Draws, stream
+from jaxsr.imaging.operations import OPS, Draws, check_output, stream
 from jaxsr.imaging.passes import Pass, SecondPass
 from jaxsr.imaging.realworld import RealESRGAN
 from jaxsr.imaging.resize import resize
@@ -38,7 +38,7 @@ class Bicubic:
     crop = None  # no pixel but its neighbours matters to it
 
     def __post_init__(self) -> None:
-        _check_levels(self.levels)
+        check_output(self)
 
     def draw(self, key: jax.Array) -> Draws:
         """Draws nothing."""
@@ -65,9 +65,7 @@ class Chain:
     def __post_init__(self) -> None:
         if not self.steps:
             raise ValueError('steps: got none, wanted one at least, such as { op = "noise" }')
-        _check_levels(self.levels)
-        if self.crop is not None and self.crop < 1:
-            raise ValueError(f"crop: got {self.crop}, wanted the pixels of a side")
+        check_output(self)
 
     def draw(self, key: jax.Array) -> Draws:
         """Draws of each of the `steps` whether it happens to a picture, and how."""
@@ -100,11 +98,6 @@ def _reduce(image: jax.Array, scale: int) -> jax.Array:
 
 def _name(op: Any) -> str:
     return next(name for name, cls in OPS.items() if type(op) is cls)
-
-
-def _check_levels(levels: int | None) -> None:
-    if levels is not None and levels < 0:
-        raise ValueError(f"levels: got {levels}, wanted 0 (unrounded) or more, such as 255")
 
 
 Spec = Bicubic | Chain | RealESRGAN | BSRGAN

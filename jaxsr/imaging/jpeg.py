@@ -60,7 +60,7 @@ def jpeg(
     channels are RGB, whose chroma "4:2:0" halves in both directions and "4:4:4" leaves; one is
     grey, and of any other number each is coded as if it were grey. Sides may be of any length.
     The picture may be but the first rows and columns: `size`, two scalars, says how many, if its
-    last ones are repeated beyond.
+    last ones are repeated beyond. The gradient is that of the identity (straight through).
     """
     if subsampling not in SUBSAMPLINGS:
         raise ValueError(
@@ -79,7 +79,8 @@ def jpeg(
         planes = _ycc_to_rgb(_code(y, luma), cb, cr)
     else:
         planes = [_code(plane, luma) for plane in planes]
-    return jnp.stack(planes, axis=-1).astype(image.dtype) / 255
+    coded = jnp.stack(planes, axis=-1).astype(image.dtype) / 255
+    return coded + (image - jax.lax.stop_gradient(image))  # the difference is 0 exactly
 
 
 def _table(base: np.ndarray, quality: jax.Array) -> jax.Array:

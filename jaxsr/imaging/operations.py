@@ -20,6 +20,7 @@ Range = tuple[float, float]
 Draws = dict[str, Any]  # what happens to a picture, by name: scalars, and dicts of them
 
 # What a step draws, each from a key of its own; the numbers stay, or seeds change their meaning.
+# Those of the last two are far from the positions of steps, which are folded into the same key.
 DRAWS = {"gate": 0, "sigma": 1, "ratio": 2, "angle": 3, "grey": 4, "noise": 5, "peak": 6}
 DRAWS |= {"quality": 7, "factor": 8, "kernel": 9, "sinc": 10, "blur": 11, "size": 12, "sigma_y": 13}
 DRAWS |= {"beta": 14, "cutoff": 15, "resize": 16, "up": 17, "down": 18, "method": 19, "kind": 20}
@@ -190,3 +191,11 @@ def check_choice(op: Any, field: str, choices: Iterable[str]) -> None:
     value = getattr(op, field)
     if value not in choices:
         raise ValueError(f"{field}: got {value!r}, wanted one of {', '.join(choices)}")
+
+
+def check_output(spec: Any) -> None:
+    """Raise ValueError unless `levels` and `crop` of a spec are None or as they can be."""
+    if spec.levels is not None and spec.levels < 0:
+        raise ValueError(f"levels: got {spec.levels}, wanted 0 (unrounded) or more, such as 255")
+    if spec.crop is not None and spec.crop < 1:
+        raise ValueError(f"crop: got {spec.crop}, wanted the pixels of a side, such as 400")

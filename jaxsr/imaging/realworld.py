@@ -18,7 +18,15 @@ import jax.numpy as jnp
 from jaxsr.imaging import canvas, noise
 from jaxsr.imaging.canvas import Canvas
 from jaxsr.imaging.jpeg import SUBSAMPLINGS
-from jaxsr.imaging.operations import Draws, Range, check_choice, check_share, stream, uniform
+from jaxsr.imaging.operations import (
+    Draws,
+    Range,
+    check_choice,
+    check_output,
+    check_share,
+    stream,
+    uniform,
+)
 from jaxsr.imaging.passes import (
     NONE,
     SINC,
@@ -58,8 +66,7 @@ class RealESRGAN:
     def __post_init__(self) -> None:
         check_share(self, "final_sinc")
         check_choice(self, "subsampling", SUBSAMPLINGS)
-        if self.crop < 1:
-            raise ValueError(f"crop: got {self.crop}, wanted the pixels of a side, such as 400")
+        check_output(self)
 
     def draw(self, key: jax.Array) -> Draws:
         """Draws what happens to one picture, by the names of `NAMES` where numbers stand for them.
@@ -148,8 +155,7 @@ class RealESRGAN:
         return picture._replace(pixels=noisy.clip(0, 1))
 
     def _coded(self, picture: Canvas, quality: jax.Array) -> Canvas:
-        code = partial(canvas.jpeg, quality=quality, subsampling=self.subsampling)
-        return canvas.straight_through(code)(picture)
+        return canvas.jpeg(picture, quality, subsampling=self.subsampling)
 
 
 def _select(chosen: jax.Array, first: Any, second: Any, operand: Any) -> Any:

@@ -424,7 +424,7 @@ REFUSED = {
     "noise: got [25, 2], wanted [low, high] with 0 <= low <= high <= 255": {"noise": (25, 2)},
     "quality: got [0, 95], wanted [low, high] with 1 <= low <= high <= 100": {"quality": (0, 95)},
     "subsampling: got '4:2:2', wanted one of 4:2:0, 4:4:4": {"subsampling": "4:2:2"},
-    "crop: got 0, wanted the pixels of a side, such as 288": {"crop": 0},
+    "crop: got 0, wanted the pixels of a side, such as 400": {"crop": 0},
 }
 
 

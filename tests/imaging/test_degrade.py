@@ -233,12 +233,13 @@ def test_the_kind_is_bicubic_unless_told():
 
 
 MEND = "; mend it in the config"
+KINDS = "bicubic, chain, realesrgan, bsrgan, blur, noise, poisson, jpeg, down_up"
+STEP = "sigma, grey, probability, levels, crop"
 REFUSED = {
-    "degrade.kind: got 'bicubc', wanted one of bicubic, chain, blur, noise, poisson, jpeg, "
-    "down_up; did you mean 'bicubic'?": {"kind": "bicubc"},
-    "degrade.kind: got 3, wanted one of bicubic, chain, blur, noise, poisson, jpeg, down_up": {
-        "kind": 3
+    f"degrade.kind: got 'bicubc', wanted one of {KINDS}; did you mean 'bicubic'?": {
+        "kind": "bicubc"
     },
+    f"degrade.kind: got 3, wanted one of {KINDS}": {"kind": 3},
     "degrade.level: no such key; did you mean 'levels'? (known: levels)": {"level": 1},
     "degrade.scale: no such key; did you mean 'levels'? (known: levels)": {"scale": 2},
     f"degrade.levels: Expected `int | null`, got `str` ('x'){MEND}": {"levels": "x"},
@@ -246,6 +247,18 @@ REFUSED = {
     f"degrade.levels: got -2, wanted 0 (unrounded) or more, such as 255{MEND}": {
         "kind": "noise",
         "levels": -2,
+    },
+    f"degrade.levels: got -3, wanted 0 (unrounded) or more, such as 255{MEND}": {
+        "kind": "realesrgan",
+        "levels": -3,
+    },
+    f"degrade.levels: got -4, wanted 0 (unrounded) or more, such as 255{MEND}": {
+        "kind": "bsrgan",
+        "levels": -4,
+    },
+    f"degrade.crop: got 0, wanted the pixels of a side, such as 400{MEND}": {
+        "kind": "noise",
+        "crop": 0,
     },
     'degrade.steps: got none, wanted one at least, such as { op = "noise" }' + MEND: {
         "kind": "chain"
@@ -255,11 +268,11 @@ REFUSED = {
         "kind": "chain",
         "steps": [3],
     },
-    "degrade.step: no such key; did you mean 'steps'? (known: steps, levels)": {
+    "degrade.step: no such key; did you mean 'steps'? (known: steps, levels, crop)": {
         "kind": "chain",
         "step": [],
     },
-    "degrade.sgma: no such key; did you mean 'sigma'? (known: sigma, grey, probability, levels)": {
+    f"degrade.sgma: no such key; did you mean 'sigma'? (known: {STEP})": {
         "kind": "noise",
         "sgma": [1, 2],
     },

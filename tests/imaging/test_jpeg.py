@@ -98,6 +98,12 @@ def test_another_quality_compiles_nothing():
     assert (code(image, 10) != code(image, 90)).any() and len(traced) == 1
 
 
+def test_the_gradient_is_that_of_the_identity():
+    image, weights = (jnp.asarray(noisy(8, 8, 3) / np.float32(n)) for n in (255, 77))
+    gradient = jax.jit(jax.grad(lambda image: jnp.vdot(jpeg(image, 50), weights)))(image)
+    np.testing.assert_array_equal(gradient, weights)
+
+
 def test_an_unknown_subsampling_is_refused():
     with pytest.raises(ValueError, match="got subsampling '4:2:2', wanted one of 4:2:0, 4:4:4"):
         jpeg(jnp.zeros((8, 8, 3)), 90, subsampling="4:2:2")

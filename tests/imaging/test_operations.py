@@ -152,5 +152,5 @@ def test_down_up_draws_its_factor():
 
 
 def test_draws_have_keys_of_their_own():
-    assert sorted(DRAWS.values()) == list(range(len(DRAWS)))
+    assert len(set(DRAWS.values())) == len(DRAWS)
     assert set(OPS.values()) == {Blur, Noise, Poisson, Jpeg, DownUp}
