@@ -16,7 +16,8 @@ from jaxsr.imaging.degrade import Chain, Spec, degradation_fields, draw_corner
 from jaxsr.imaging.files import replacing
 from jaxsr.inference.sample import tile
 from jaxsr.training.config import degradation, generator, load_config
-from jaxsr.training.data import Source, draw_codings
+from jaxsr.training.data import Source
+from jaxsr.training.draws import draw_codings
 from jaxsr.training.log import picture_grid, shown
 from jaxsr.training.pictures import Pictures
 from jaxsr.training.schema import Config

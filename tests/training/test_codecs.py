@@ -9,12 +9,14 @@ import msgspec
 import numpy as np
 import pytest
 from PIL import Image, features
-from test_data import collected, hash_of
+from test_data import collected
+from test_draws import hash_of
 from toy import toy_config
 
 from jaxsr.imaging.degrade import degrade
 from jaxsr.training.codecs import recode
-from jaxsr.training.data import Source, draw_codings
+from jaxsr.training.data import Source
+from jaxsr.training.draws import draw_codings
 from jaxsr.training.loop import _open
 from jaxsr.training.pictures import scan
 from jaxsr.training.schema import Codec
