@@ -22,9 +22,13 @@ from jaxsr.training.config import (
     load_config,
     make_config,
 )
+from jaxsr.training.mesh import make_mesh
 from jaxsr.training.schema import Config
+from jaxsr.training.state import abstract_state
+from jaxsr.training.step import make_step
 
-CONFIGS = sorted((Path(__file__).parents[2] / "configs").glob("*.toml"))
+CONFIG_DIR = Path(__file__).parents[2] / "configs"
+CONFIGS = sorted(CONFIG_DIR.glob("*.toml"))
 
 
 def tree(**sections) -> dict:
@@ -412,34 +416,57 @@ def narrow_vgg19() -> dict:
     }
 
 
-# The others repeat its parts, or those that have tests of their own.
-QUICK = ("quickstart",)
+def stages(config):
+    return [True, False] if config.train.pixel_steps else [False]
 
 
-@pytest.mark.parametrize(
-    "path",
-    [
-        pytest.param(path, id=path.stem, marks=[pytest.mark.slow] if path.stem not in QUICK else [])
-        for path in CONFIGS
-    ],
-)
-def test_what_ships_takes_a_step_of_each_stage(path):
+def terms_of(config, *, pixel_only):
+    """What the step of a stage measures."""
+    terms = {*config.loss.pixel, "g_loss", "g_grad_norm", "lr", "skipped"}
+    if pixel_only:
+        return terms
+    if config.loss.perceptual:
+        terms |= {"perceptual"} | ({"content"} if config.loss.perceptual.content else set())
+    if config.loss.adversarial:
+        terms |= {"g_adversarial", "d_loss", "d_real", "d_fake", "d_grad_norm", "d_lr"}
+    if config.generator["name"] == "dcgan":
+        terms |= {"pairwise_distance", "pairwise_distance_real"}
+    return terms
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+def test_what_ships_has_a_step_of_each_stage(path):
     config = shrunk(load_config(path))
     vgg = narrow_vgg19() if config.loss.perceptual else None
-    stages = [True, False] if config.train.pixel_steps else [False]
-    for pixel_only in stages:
+    mesh = make_mesh(devices=1)
+    state = abstract_state(config, mesh)
+    for pixel_only in stages(config):
+        step = make_step(config, mesh, pixel_only=pixel_only)
+        with jax.debug_key_reuse(False):
+            after, metrics = step.eval_shape(state, toy_batch(config), vgg)
+        alike = jax.tree.map(lambda a, b: a.shape == b.shape and a.dtype == b.dtype, after, state)
+        assert jax.tree.all(alike)
+        assert set(metrics) == terms_of(config, pixel_only=pixel_only)
+
+
+# Each takes long to compile; the other recipes repeat their parts.
+@pytest.mark.parametrize(
+    "name",
+    [
+        "quickstart",
+        pytest.param("esrgan_x4", marks=pytest.mark.slow),
+        pytest.param("dcgan", marks=pytest.mark.slow),
+        pytest.param("realesrgan_x4", marks=pytest.mark.slow),
+    ],
+)
+def test_what_ships_takes_a_step_of_each_stage(name):
+    config = shrunk(load_config(CONFIG_DIR / f"{name}.toml"))
+    vgg = narrow_vgg19() if config.loss.perceptual else None
+    for pixel_only in stages(config):
         with jax.debug_key_reuse(False):
             _, (metrics,) = run_steps(
                 config, 1, pixel_only=pixel_only, vgg=vgg, batches=[toy_batch(config)]
             )
-        terms = {*config.loss.pixel, "g_loss", "g_grad_norm", "lr", "skipped"}
-        if not pixel_only:
-            terms |= {"perceptual"} if vgg else set()
-            terms |= {"content"} if vgg and config.loss.perceptual.content else set()
-            if config.generator["name"] == "dcgan":
-                terms |= {"pairwise_distance", "pairwise_distance_real"}
-            game = {"g_adversarial", "d_loss", "d_real", "d_fake", "d_grad_norm", "d_lr"}
-            terms |= game if config.loss.adversarial else set()
-        assert set(metrics) == terms
+        assert set(metrics) == terms_of(config, pixel_only=pixel_only)
         assert np.all(np.isfinite(list(metrics.values()))) and metrics["skipped"] == 0
         assert metrics["g_grad_norm"] > 0
