@@ -16,6 +16,7 @@ from toy_run import (
     PIXEL,
     environment,
     finish,
+    jaxsr,
     logged,
     merged,
     records,
@@ -24,13 +25,12 @@ from toy_run import (
     wait_for,
     waves,
     write_config,
+    write_weights,
 )
-from typer.testing import CliRunner
 
 from jaxsr import __version__, load, upscale_tiled
-from jaxsr.cli import app
 from jaxsr.imaging.files import Picture, read, write
-from jaxsr.networks.generators import DCGANGenerator, SRVGGNetCompact
+from jaxsr.networks.generators import DCGANGenerator
 from jaxsr.networks.weights import init_weights, read_metadata, save_weights
 
 NOTED = "\nstopping after this step, then saving; once more stops at once, unsaved\n"
@@ -56,10 +56,7 @@ def config(pictures, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory):
-    path = tmp_path_factory.mktemp("weights") / "toy.safetensors"
-    arch = SRVGGNetCompact(scale=2, num_features=4, num_convs=1)
-    save_weights(path, init_weights(jax.random.key(0), arch))
-    return path
+    return write_weights(tmp_path_factory.mktemp("weights") / "toy.safetensors")
 
 
 @pytest.fixture(scope="module")
@@ -69,12 +66,6 @@ def whole(config, env, tmp_path_factory):
     code, _, errors = finish(start(["train", config, "--run-dir", run], env))
     assert code == 0, errors
     return run
-
-
-def jaxsr(*arguments):
-    """Exit code, output and errors of a command that runs in this process."""
-    result = CliRunner().invoke(app, list(map(str, arguments)), catch_exceptions=False)
-    return result.exit_code, result.stdout, result.stderr
 
 
 def assert_equal_runs(run, other):

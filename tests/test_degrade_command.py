@@ -6,10 +6,7 @@ import re
 import numpy as np
 import pytest
 from PIL import Image
-from toy_run import PIXEL, merged, waves, write_config
-from typer.testing import CliRunner
-
-from jaxsr.cli import app
+from toy_run import PIXEL, jaxsr, merged, waves, write_config
 
 NOISE = {"degrade": {"kind": "noise", "sigma": [10, 40], "crop": 24}}
 
@@ -23,12 +20,6 @@ def pictures(tmp_path_factory):
 def config(tmp_path):
     """One that names no pictures."""
     return write_config(tmp_path / "toy.toml", merged(PIXEL, NOISE))
-
-
-def jaxsr(*arguments):
-    """Exit code, output and errors of a command that runs in this process."""
-    result = CliRunner().invoke(app, list(map(str, arguments)), catch_exceptions=False)
-    return result.exit_code, result.stdout, result.stderr
 
 
 def test_a_folder_has_the_grid_the_draws_and_a_set_of_pairs(config, pictures, tmp_path):

@@ -9,10 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 from safetensors.numpy import save_file
-from toy_run import waves
-from typer.testing import CliRunner
+from toy_run import jaxsr, waves, write_weights
 
-from jaxsr.cli import app
 from jaxsr.networks.generators import SRVGGNetCompact
 from jaxsr.networks.weights import init_weights, save_weights
 
@@ -24,10 +22,7 @@ def pictures(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory):
-    path = tmp_path_factory.mktemp("weights") / "toy.safetensors"
-    arch = SRVGGNetCompact(scale=2, num_features=4, num_convs=1)
-    save_weights(path, init_weights(jax.random.key(0), arch))
-    return path
+    return write_weights(tmp_path_factory.mktemp("weights") / "toy.safetensors")
 
 
 @pytest.fixture(scope="module")
@@ -45,12 +40,6 @@ def lpips(tmp_path_factory):
         floats = {k: v.astype(np.float32) for k, v in state.items()}
         save_file(floats, folder / f"{name}.safetensors")
     return f"{folder}/net.safetensors,{folder}/heads.safetensors"
-
-
-def jaxsr(*arguments):
-    """Exit code, output and errors of a command that runs in this process."""
-    result = CliRunner().invoke(app, list(map(str, arguments)), catch_exceptions=False)
-    return result.exit_code, result.stdout, result.stderr
 
 
 def test_writes_a_report_and_the_pictures(pictures, weights, lpips, tmp_path):

@@ -8,11 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 from safetensors.numpy import save_file
-from toy_run import PIXEL, merged
-from typer.testing import CliRunner
+from toy_run import PIXEL, jaxsr, merged
 
 from jaxsr import load
-from jaxsr.cli import app
 from jaxsr.interop.layouts import from_weights
 from jaxsr.interop.load import read
 from jaxsr.interop.save import save
@@ -28,12 +26,6 @@ COMPACT = SRVGGNetCompact(2, num_features=4, num_convs=1)
 def pth(tmp_path):
     save(tmp_path / "net.pth", init_weights(jax.random.key(0), COMPACT))
     return tmp_path / "net.pth"
-
-
-def jaxsr(*arguments):
-    """Exit code, output and errors of a command that runs in this process."""
-    result = CliRunner().invoke(app, list(map(str, arguments)), catch_exceptions=False)
-    return result.exit_code, result.stdout, result.stderr
 
 
 def test_info_is_a_table(pth):

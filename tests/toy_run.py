@@ -7,11 +7,15 @@ import sys
 import time
 from pathlib import Path
 
+import jax
 import numpy as np
 import tomli_w
 from PIL import Image
+from typer.testing import CliRunner
 
-from jaxsr.networks.weights import read_weights
+from jaxsr.cli import app
+from jaxsr.networks.generators import SRVGGNetCompact
+from jaxsr.networks.weights import init_weights, read_weights, save_weights
 
 PIXEL = {
     "generator": {"name": "compact", "scale": 2, "num_features": 4, "num_convs": 1},
@@ -48,6 +52,19 @@ def waves(folder: Path, *, count: int = 4, size: int = 48) -> Path:
 def write_config(path: Path, tree: dict, **sections: dict) -> Path:
     path.write_text(tomli_w.dumps(merged(tree, sections)))
     return path
+
+
+def write_weights(path: Path) -> Path:
+    """The smallest network, as it begins, that enlarges twice."""
+    arch = SRVGGNetCompact(scale=2, num_features=4, num_convs=1)
+    save_weights(path, init_weights(jax.random.key(0), arch))
+    return path
+
+
+def jaxsr(*arguments: object) -> tuple[int, str, str]:
+    """Exit code, output and errors of a command that runs in this process."""
+    result = CliRunner().invoke(app, list(map(str, arguments)), catch_exceptions=False)
+    return result.exit_code, result.stdout, result.stderr
 
 
 def environment(cache: Path, *, devices: int = 1) -> dict[str, str]:
