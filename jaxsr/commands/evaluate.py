@@ -91,33 +91,23 @@ def evaluate(
     Networks of scale 1 restore what they were trained to restore, beside the degraded picture.
     """
     with plain_errors():
-        from jaxsr.evaluation.compare import check_names, compare, learn
-        from jaxsr.evaluation.evaluate import check_sizes, classical_methods
+        from jaxsr.evaluation.compare import compare
+        from jaxsr.evaluation.evaluate import check_sizes
         from jaxsr.evaluation.requirements import parse, unmet
         from jaxsr.training.mesh import make_mesh
 
         wanted = [parse(text) for text in require or []]
         task = _task(data, pairs, no_reference, weights or [], scale, ranges)
-        original = task.examples[0].hr is not None
-        if report and not original:
+        if report and task.examples[0].hr is None:
             raise ValueError("--report shows pictures beside originals; give --data or --pairs")
         measures = _measures(task, metric or [], lpips or [], dists)
         for name in (each.metric for each in wanted):
             if name not in measures.names:
                 known = ", ".join(measures.names)
                 raise ValueError(f"--require {name}: it is not measured; measured are {known}")
-        rows = classical_methods(task.degradation.scale, original=original)
-        check_names(task.networks, [*rows, "dictionary"] if dictionary else rows)
         check_sizes(task.examples, measures, scale=task.degradation.scale)
         _check_outputs(json_, report, save, sources=[*(data or ()), *(pairs or ()), no_reference])
-        methods: dict[str, Any] = {row: row for row in _chosen(method, rows)} | dict(task.networks)
-        if dictionary:
-            methods["dictionary"] = learn(
-                dictionary,
-                degradation=task.degradation,
-                channels=task.channels,
-                ranges=task.ranges,
-            )
+        methods = _methods(task, method, dictionary)
         shown = err if json_ == "-" else out
         with _kept(task, list(methods), report, save) as (seen, finish):
             steps = compare(
@@ -184,6 +174,28 @@ def _measures(task: Any, metrics: list[str], lpips: list[str], dists: str | None
     )
 
 
+def _methods(task: Any, asked: list[str] | None, dictionary: list[str] | None) -> dict[str, Any]:
+    """The rows: those that need no weights, the networks, and a dictionary that is learnt now."""
+    from jaxsr.evaluation.compare import check_names, learn
+    from jaxsr.evaluation.evaluate import classical_methods
+
+    original = task.examples[0].hr is not None
+    rows = classical_methods(task.degradation.scale, original=original)
+    check_names(task.networks, [*rows, "dictionary"] if dictionary else rows)
+    for name in asked or ():
+        if name not in rows:
+            raise ValueError(f"--method: got {name}, wanted one of {', '.join(rows)}")
+    methods = {row: row for row in rows if not asked or row in asked} | dict(task.networks)
+    if dictionary:
+        methods["dictionary"] = learn(
+            dictionary,
+            degradation=task.degradation,
+            channels=task.channels,
+            ranges=task.ranges,
+        )
+    return methods
+
+
 Seen = Callable[[str, Any, Any, Any], None]
 
 
@@ -222,13 +234,6 @@ def _followed(steps: Iterator[dict[str, Any]], console: Console) -> dict[str, An
     with rich.progress.Progress(console=console, transient=True) as progress:
         *_, figures = progress.track(steps, description="evaluating")
     return figures
-
-
-def _chosen(asked: list[str] | None, rows: tuple[str, ...]) -> tuple[str, ...]:
-    for name in asked or ():
-        if name not in rows:
-            raise ValueError(f"--method: got {name}, wanted one of {', '.join(rows)}")
-    return tuple(row for row in rows if not asked or row in asked)
 
 
 def _check_outputs(

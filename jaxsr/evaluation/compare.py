@@ -9,12 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from jax.sharding import Mesh
 
-from jaxsr.evaluation.evaluate import (
-    Example,
-    Method,
-    evaluate,
-    read_set,
-)
+from jaxsr.evaluation.evaluate import Example, Method, evaluate, read_set
 from jaxsr.evaluation.measures import Measures
 from jaxsr.imaging import dictionary, files
 from jaxsr.imaging.bands import Ranges, check_ranges
