@@ -3,8 +3,9 @@
 One JSON line per case, a case being one of `--kind`, `--crop`, `--batch` and `--generator`. All is
 timed in turns, each with draws of its own, and medians are given: `seconds` of the degradation
 alone, `step_seconds` of a training step with it, `ready_step_seconds` of the same step on LR that
-is there already, and the `share` of the step that so goes to the degradation. It has no perceptual
-loss. A device that is no CPU gets the sizes of Real-ESRGAN's recipe unless others are stated.
+is there already, and the `share` of the step that so goes to the degradation. The step is that of
+the pixel stage, and Real-ESRGAN's with `--discriminator unet --vgg FILE`. A device that is no CPU
+gets the sizes of its recipe unless others are stated.
 """
 
 import argparse
@@ -20,6 +21,7 @@ from timing import chained, compiled, report
 
 from jaxsr.imaging.bands import to_unit
 from jaxsr.imaging.degrade import degrade, with_levels
+from jaxsr.interop.load import load_vgg
 from jaxsr.training import mesh as meshes
 from jaxsr.training.config import degradation, make_config, read_crop
 from jaxsr.training.schema import Config
@@ -29,6 +31,7 @@ from jaxsr.training.step import make_step
 KINDS = ("realesrgan", "bsrgan", "bicubic")
 SCALE = 4
 CPU = {"crop": [128], "train_crop": None, "batch": [8], "blocks": 2}
+LAYERS = {"conv1_2": 0.1, "conv2_2": 0.1, "conv3_4": 1.0, "conv4_4": 1.0, "conv5_4": 1.0}
 OTHERS = {"crop": [400], "train_crop": 256, "batch": [12], "blocks": 23}
 
 Calls = dict[str, Callable[[], Any]]
@@ -52,7 +55,7 @@ def main() -> None:
             if generator:
                 case |= {"generator": generator, "train_crop": config.data.crop}
                 case |= {"blocks": options.blocks} if generator == "rrdbnet" else {}
-                case["discriminator"] = options.discriminator
+                case |= {"discriminator": options.discriminator, "perceptual": bool(options.vgg)}
             measured = _measure(config, options.repeats, steps=bool(generator), pool=pool)
             report(case | measured, jax.devices()[0])
 
@@ -73,6 +76,7 @@ def _options() -> argparse.Namespace:
     )
     parser.add_argument("--blocks", type=int, help="of rrdbnet; the real one has 23")
     parser.add_argument("--discriminator", help="absent: the pixel stage alone")
+    parser.add_argument("--vgg", help="file of VGG19: adds the perceptual loss of five layers")
     parser.add_argument("--repeats", type=int, default=10, help="turns")
     parser.add_argument(
         "--reference",
@@ -99,6 +103,8 @@ def _config(
     if options.discriminator:
         tree["discriminator"] = {"name": options.discriminator}
         tree["loss"]["adversarial"] = {"kind": "vanilla", "weight": 0.1}
+    if options.vgg:
+        tree["loss"]["perceptual"] = {"weights": options.vgg, "layers": LAYERS}
     return make_config(tree)
 
 
@@ -159,6 +165,9 @@ def _numbers(count: int) -> Any:
 def _steps(config: Config, hr: np.ndarray) -> Calls:
     mesh = meshes.make_mesh(devices=1)
     step = make_step(config, mesh, pixel_only=False)
+    perceptual = config.loss.perceptual
+    vgg = load_vgg(perceptual.weights, tuple(perceptual.layers)) if perceptual else None
+    vgg = jax.device_put(vgg, meshes.replicated(mesh))
     side = config.data.crop
     ready = {"hr": hr[:, :side, :side], "lr": hr[:, :side:SCALE, :side:SCALE]}
     state = init_state(config, mesh)
@@ -166,12 +175,12 @@ def _steps(config: Config, hr: np.ndarray) -> Calls:
     def prepare(pictures: dict[str, np.ndarray]) -> Callable[[], Any]:
         numbers = _numbers(len(hr))
         batch = meshes.global_batch(mesh, pictures | {"number": next(numbers)})
-        program = step.lower(abstract_state(config, mesh), batch, None).compile()
+        program = step.lower(abstract_state(config, mesh), batch, vgg).compile()
 
         def call() -> Any:
             nonlocal state
             drawn = meshes.global_batch(mesh, {"number": next(numbers)})
-            state, metrics = program(state, batch | drawn, None)
+            state, metrics = program(state, batch | drawn, vgg)
             return metrics
 
         return call
