@@ -23,6 +23,21 @@ def scaled_normal_init(key: Array, shape: Sequence[int], fan_in: int) -> Array:
     return 0.1 * he_init(key, shape, fan_in)
 
 
+def faint_init(key: Array, shape: Sequence[int], fan_in: int) -> Array:
+    """Kaiming normal, a hundredth as large: a network starts as the base that it adds to."""
+    return 0.01 * he_init(key, shape, fan_in)
+
+
+def identity_init(key: Array, shape: Sequence[int], fan_in: int) -> Array:
+    """The identity and a tenth of Kaiming normal, for [k, k, C, C], k odd.
+
+    However many layers follow one another, the picture arrives (after Zagoruyko and Komodakis,
+    DiracNets, 2017).
+    """
+    middle = shape[0] // 2
+    return scaled_normal_init(key, shape, fan_in).at[middle, middle].add(jnp.eye(shape[-1]))
+
+
 def dcgan_init(key: Array, shape: Sequence[int], fan_in: int) -> Array:
     """DCGAN's kernels (Radford et al. 2016, section 3): normal, of standard deviation 0.02."""
     del fan_in
@@ -40,5 +55,7 @@ INITS: dict[str, tuple[Callable[..., Array], Callable[..., Array]]] = {
     "torch": (uniform_init, uniform_init),
     "he": (he_init, zeros_init),
     "scaled": (scaled_normal_init, zeros_init),
+    "faint": (faint_init, zeros_init),
+    "identity": (identity_init, zeros_init),
     "dcgan": (dcgan_init, zeros_init),
 }

@@ -43,11 +43,15 @@ class SRVGGNetCompact(nn.Module):
     def __call__(self, x: Map, *, train: bool = False) -> Map:
         del train
         require_pictures(x, self.channels)
-        conv = partial(Conv, dtype=self.dtype)
-        y = self._activate(conv(self.num_features, name="conv_first")(x), "act_first")
+        # PyTorch's default, which BasicSR has here, halves in every layer what depends on the
+        # picture: behind 16 nothing is left of it, and nothing is learnt.
+        first = Conv(self.num_features, initial="he", dtype=self.dtype, name="conv_first")
+        conv = partial(Conv, self.num_features, initial="identity", dtype=self.dtype)
+        y = self._activate(first(x), "act_first")
         for i in range(self.num_convs):
-            y = self._activate(conv(self.num_features, name=f"conv_{i}")(y), f"act_{i}")
-        y = Conv(self.channels * self.scale**2, name="conv_last")(y.astype(jnp.float32))
+            y = self._activate(conv(name=f"conv_{i}")(y), f"act_{i}")
+        last = Conv(self.channels * self.scale**2, initial="faint", name="conv_last")
+        y = last(y.astype(jnp.float32))
         base = upsample_nearest(x.astype(jnp.float32), self.scale)
         return Add()(pixel_shuffle(y, self.scale), base)
 
