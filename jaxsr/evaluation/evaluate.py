@@ -230,7 +230,13 @@ def _score(mesh: Mesh | None, degradation: Any, names: tuple[str, ...], shown: b
     scale = degradation.scale
 
     def lower(numbers, hr, lr):
-        return degraded(numbers, hr, degradation) if lr is None else jnp.asarray(to_float(lr))
+        if lr is not None:
+            return jnp.asarray(to_float(lr))
+        make = functools.partial(degraded, degradation=degradation)
+        if mesh:  # or a degradation of one picture after the other takes all on every device
+            part = P(mesh.axis_names[0])
+            make = jax.shard_map(make, mesh=mesh, in_specs=part, out_specs=part)
+        return make(numbers, hr)
 
     def judge(sr, params, hr, lr, original):
         # As it would be in a file like that of the original.

@@ -26,16 +26,16 @@ from jaxsr.imaging.operations import (
     check_output,
     check_range,
     check_share,
+    check_size,
     stream,
     uniform,
 )
-from jaxsr.imaging.passes import choose, happens
+from jaxsr.imaging.passes import METHOD_SHARES, choose, happens
 from jaxsr.imaging.resize import resize
 
 OPS = ("blur", "second_blur", "reduce", "reduce_to_lr", "noise", "jpeg")
 NOISES = ("colour", "grey", "correlated")
 _SIDE = 25  # pixels of the largest kernel
-_METHODS = (1 / 3, 1 / 3, 1 / 3)
 _REDUCE, _TO_LR = OPS.index("reduce"), OPS.index("reduce_to_lr")
 
 
@@ -66,6 +66,11 @@ class BSRGAN:
         check_choice(self, "subsampling", SUBSAMPLINGS)
         check_output(self)
 
+    @property
+    def least(self) -> int:
+        """Pixels of a side of the smallest pictures."""
+        return 10 * self.scale
+
     def draw(self, key: jax.Array) -> Draws:
         """Draws what happens to one picture; `order` holds positions in `OPS`."""
         order = jax.random.permutation(stream(key, "order"), len(OPS))
@@ -87,9 +92,9 @@ class BSRGAN:
                 "strided": happens(key, "resize", 0.25),
                 "sigma": 0.1 + jax.random.uniform(stream(key, "sigma")) * (0.6 * scale - 0.1),
                 "factor": 1 + factor,
-                "method": choose(key, "method", _METHODS),
+                "method": choose(key, "method", METHOD_SHARES),
             },
-            "reduce_to_lr": {"method": choose(key, "kind", _METHODS)},
+            "reduce_to_lr": {"method": choose(key, "kind", METHOD_SHARES)},
             "noise": {
                 "noise": choose(key, "grey", (0.4, 0.4, 0.2)),
                 "sigma": uniform(key, "deviation", self.noise),
@@ -110,12 +115,7 @@ class BSRGAN:
 
     def apply(self, keys: jax.Array, hr: jax.Array) -> tuple[jax.Array, jax.Array]:
         """Makes (lr, target) of hr [N, H, W, C], one or three channels; the target is hr."""
-        least = 10 * self.scale
-        if min(hr.shape[1:3]) < least:
-            raise ValueError(
-                f"got pictures of {hr.shape[1]} x {hr.shape[2]}, wanted {least} pixels a side at "
-                "least; degrade larger ones (degrade.crop)"
-            )
+        check_size(self, hr)
         # One after the other, for in a batch every picture would be taken through all operations
         # at each of the places in the order.
         return jax.lax.map(lambda pair: self._run(*pair), (keys, hr)), hr
@@ -203,7 +203,9 @@ def _noisy(key: jax.Array, picture: Canvas, draws: Draws, range_: Range) -> Canv
     if image.shape[-1] != 3:
         return _clipped(picture._replace(pixels=coloured))
     highest = jax.lax.Precision.HIGHEST
-    basis = jnp.linalg.svd(jax.random.uniform(own[0], (3, 3)))[0]
+    # The left singular vectors, greatest first; JAX's svd does not lower for TPUs in shard_map.
+    square = jax.random.uniform(own[0], (3, 3))
+    basis = jnp.linalg.eigh(jnp.matmul(square, square.T, precision=highest))[1][:, ::-1]
     scaled = jax.random.uniform(own[1], (3, 1)) * basis
     # KAIR takes the absolute value of the covariance, so that no channel goes against another.
     variances, axes = jnp.linalg.eigh(jnp.abs(jnp.matmul(basis.T, scaled, precision=highest)))

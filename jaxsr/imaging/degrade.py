@@ -36,6 +36,7 @@ class Bicubic:
     levels: int | None = None
 
     crop = None  # no pixel but its neighbours matters to it
+    least = 1
 
     def __post_init__(self) -> None:
         check_output(self)
@@ -62,6 +63,8 @@ class Chain:
     levels: int | None = None
     crop: int | None = None
 
+    least = 1
+
     def __post_init__(self) -> None:
         if not self.steps:
             raise ValueError('steps: got none, wanted one at least, such as { op = "noise" }')
@@ -72,8 +75,7 @@ class Chain:
         steps = []
         for position, op in enumerate(self.steps):
             own = jax.random.fold_in(key, position)
-            happens = jax.random.bernoulli(stream(own, "gate"), op.probability)
-            steps.append({"happens": happens, **op.draw(own)})
+            steps.append({"happens": _happens(own, op), **op.draw(own)})
         return {"steps": steps}
 
     def apply(self, keys: jax.Array, hr: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -85,10 +87,13 @@ class Chain:
             own = jax.random.fold_in(key, position)
             changed = op.apply(own, image)
             if op.probability < 1:
-                happens = jax.random.bernoulli(stream(own, "gate"), op.probability)
-                changed = jnp.where(happens, changed, image)
+                changed = jnp.where(_happens(own, op), changed, image)
             image = changed
         return image
+
+
+def _happens(key: jax.Array, op: Any) -> jax.Array:
+    return jax.random.bernoulli(stream(key, "gate"), op.probability)
 
 
 def _reduce(image: jax.Array, scale: int) -> jax.Array:
@@ -144,7 +149,7 @@ def degrade(
             f"crop height and width to multiples of {spec.scale}"
         )
     lr, target = spec.apply(keys, hr)
-    if source is not None:  # the LR above is then used by nothing, and left out by the compiler
+    if source is not None:  # the compiler leaves out the LR above, which nothing uses then
         lr, _ = spec.apply(keys, source)
     if spec.levels:
         lr = jnp.round(jnp.clip(lr, 0, 1) * spec.levels) / spec.levels
@@ -203,7 +208,12 @@ def make_degradation(fields: Mapping[str, Any], scale: int) -> Spec:
         fields["steps"] = _steps(fields.get("steps", []))
     elif kind in _TABLES:
         for name, cls in _TABLES[kind].items():
-            fields[name] = _convert(f"degrade.{name}", fields.get(name, {}), cls)
+            table = fields.get(name, {})
+            if not isinstance(table, Mapping):
+                raise ValueError(
+                    f"degrade.{name}: got {table!r}, wanted a table such as {{ noise = [1, 30] }}"
+                )
+            fields[name] = _convert(f"degrade.{name}", table, cls)
         return _convert("degrade", fields, DEGRADATIONS[kind], scale=scale)
     else:
         own = [field.name for field in dataclasses.fields(OPS[kind])]

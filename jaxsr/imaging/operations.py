@@ -193,6 +193,18 @@ def check_choice(op: Any, field: str, choices: Iterable[str]) -> None:
         raise ValueError(f"{field}: got {value!r}, wanted one of {', '.join(choices)}")
 
 
+def check_size(spec: Any, hr: jax.Array) -> None:
+    """Raise ValueError unless pictures [N, H, W, C] are grey or RGB, and not too small."""
+    _, height, width, channels = hr.shape
+    if min(height, width) < spec.least:
+        raise ValueError(
+            f"got pictures of {height} x {width}, wanted {spec.least} pixels a side at least; "
+            "degrade larger ones"
+        )
+    if channels not in (1, 3):
+        raise ValueError(f"got pictures of {channels} channels, wanted grey or RGB: 1 or 3")
+
+
 def check_output(spec: Any) -> None:
     """Raise ValueError unless `levels` and `crop` of a spec are None or as they can be."""
     if spec.levels is not None and spec.levels < 0:

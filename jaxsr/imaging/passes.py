@@ -20,6 +20,7 @@ KERNELS += ("sinc", "none")
 RESIZES = ("up", "down", "keep")
 NAMES = {"kernel": KERNELS, "resize": RESIZES, "method": tuple(INTERPOLATIONS)}
 
+METHOD_SHARES = (1 / 3, 1 / 3, 1 / 3)  # of the methods in `NAMES`
 SINC, NONE = KERNELS.index("sinc"), KERNELS.index("none")
 _SIZES = range(7, kernels.SIDE + 1, 2)
 _WIDE = 13  # pixels, from which on a sinc may cut lower frequencies
@@ -85,8 +86,11 @@ class Pass:
         for field in ("kernels", "resize"):
             _check_shares(self, field)
         check_range(self, "sigma", 0, kernels.SIDE)
-        check_range(self, "beta_generalized", 0.1, 10)
-        check_range(self, "beta_plateau", 0.1, 10)
+        for field in ("beta_generalized", "beta_plateau"):
+            check_range(self, field, 0.1, 10)
+            low, high = getattr(self, field)
+            if not low <= 1 <= high:
+                raise ValueError(f"{field}: got {[low, high]}, wanted a range with 1 in it")
         check_range(self, "factor", 0.01, 8)
         check_range(self, "noise", 0, 255)
         check_range(self, "poisson", 0, 100)
@@ -102,7 +106,7 @@ class Pass:
         return self._draw_kernel(key) | {
             "resize": resize,
             "factor": jnp.stack([up, down, jnp.float32(1)])[resize],
-            "method": choose(key, "method", (1 / 3, 1 / 3, 1 / 3)),
+            "method": choose(key, "method", METHOD_SHARES),
             "gaussian": happens(key, "kind", self.gaussian),
             "noise": uniform(key, "deviation", self.noise),
             "poisson": uniform(key, "scale", self.poisson),

@@ -9,7 +9,7 @@ those beside it. The quality of JPEG is a whole number.
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from math import ceil, floor, pi
+from math import ceil, pi
 from typing import Any
 
 import jax
@@ -24,10 +24,12 @@ from jaxsr.imaging.operations import (
     check_choice,
     check_output,
     check_share,
+    check_size,
     stream,
     uniform,
 )
 from jaxsr.imaging.passes import (
+    METHOD_SHARES,
     NONE,
     SINC,
     Pass,
@@ -42,7 +44,6 @@ from jaxsr.imaging.sharpen import usm
 Either = Callable[..., Any]  # (chosen, first, second, operand), as lax.cond has them
 
 _LEAST = 5  # pixels a side of the smallest picture that 4:2:0 codes
-_METHODS = (1 / 3, 1 / 3, 1 / 3)
 
 
 @dataclass(frozen=True)
@@ -68,6 +69,12 @@ class RealESRGAN:
         check_choice(self, "subsampling", SUBSAMPLINGS)
         check_output(self)
 
+    @property
+    def least(self) -> int:
+        """Pixels of a side of the smallest pictures: the factors are to leave `_LEAST` of it."""
+        shrunk = self.first.factor[0], self.second.factor[0] / self.scale, 1 / self.scale
+        return self.scale * ceil(_LEAST / min(shrunk) / self.scale)
+
     def draw(self, key: jax.Array) -> Draws:
         """Draws what happens to one picture, by the names of `NAMES` where numbers stand for them.
 
@@ -84,20 +91,14 @@ class RealESRGAN:
                 "kernel": jnp.where(sinc, SINC, NONE),
                 "size": size,
                 "cutoff": uniform(last, "cutoff", (pi / 3, pi)),
-                "method": choose(last, "method", _METHODS),
+                "method": choose(last, "method", METHOD_SHARES),
                 "jpeg_first": happens(last, "order", 0.5),
             },
         }
 
     def apply(self, keys: jax.Array, hr: jax.Array) -> tuple[jax.Array, jax.Array]:
         """Makes (lr, target) of hr [N, H, W, C], one or three channels."""
-        least = floor(min(hr.shape[1:3]) * min(self.first.factor[0], 1.0))
-        least = min(least, floor(min(hr.shape[1:3]) / self.scale * min(self.second.factor[0], 1.0)))
-        if least < _LEAST:
-            raise ValueError(
-                f"pictures of {hr.shape[1]} x {hr.shape[2]} become as small as {least} pixels, "
-                f"wanted {_LEAST}; degrade larger ones (degrade.crop), or raise factor"
-            )
+        check_size(self, hr)
         target = jax.vmap(usm)(hr) if self.sharpen else hr
         # A CPU is quicker one picture after the other, each on its own way; an accelerator takes
         # the batch at once, and every picture both ways where they part.

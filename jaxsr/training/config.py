@@ -13,7 +13,9 @@ from flax import linen as nn
 
 from jaxsr.evaluation.measures import described, possible, usual
 from jaxsr.imaging.bands import check_ranges
+from jaxsr.imaging.bsrgan import BSRGAN
 from jaxsr.imaging.degrade import Bicubic, degradation_fields, make_degradation
+from jaxsr.imaging.realworld import RealESRGAN
 from jaxsr.networks.discriminators import DISCRIMINATORS
 from jaxsr.networks.features import smallest
 from jaxsr.networks.generators import GENERATORS
@@ -236,14 +238,20 @@ def read_crop(config: Config) -> int:
 
 def _check_degradation(config: Config, g: Any) -> None:
     """A degradation is stated where it is used, and known where `data.val` is measured."""
-    crop = degradation(config).crop
-    if crop and (crop < config.data.crop or crop % getattr(g, "scale", 1)):
+    data, latent, spec = config.data, getattr(g, "latent", 0), degradation(config)
+    least = max(data.crop, spec.least)
+    if spec.crop and (spec.crop < least or spec.crop % g.scale):
         raise ValueError(
-            f"degrade.crop: got {crop}, wanted a multiple of generator.scale = {g.scale} from"
-            f" data.crop = {config.data.crop} on"
+            f"degrade.crop: got {spec.crop}, wanted a multiple of generator.scale = {g.scale}, and "
+            f"{least} pixels at least; set it to {-(-max(spec.crop, least) // g.scale) * g.scale}"
         )
-    data, latent = config.data, getattr(g, "latent", 0)
-    stated = degradation(config) != Bicubic(g.scale)
+    if isinstance(spec, RealESRGAN | BSRGAN) and (g.channels not in (1, 3) or data.ranges):
+        got = "data.ranges" if data.ranges else f"generator.channels = {g.channels}"
+        raise ValueError(
+            f"degrade.kind: got {config.degrade['kind']} with {got}, but it degrades 8-bit grey "
+            "and RGB; take a chain of operations instead"
+        )
+    stated = spec != Bicubic(g.scale)
     if stated and (latent or data.lr):
         why = "this generator makes pictures of noise" if latent else "data.lr is taken as it is"
         raise ValueError(f"degrade: got {config.degrade!r}, but {why}; remove the section")

@@ -88,18 +88,23 @@ class Validation:
         side = max(side - side % scale, scale)
         examples = self.examples[: self._config.eval.images]
         crops = [_centre(e.like, side, scale)[None] for e in examples]
-        small = [
-            _degraded(np.array([e.number], np.uint32), crop, self._degradation)
-            if e.lr is None
-            else to_float(_centre(e.lr, side // scale)[None])
-            for e, crop in zip(examples, crops, strict=True)
-        ]
+        small = [self._small(e, side) for e in examples]
         columns = {
             self._simple: [_by_name(self._simple, lr, scale) for lr in small],
             title: [_by_weights(weights, lr, scale) for lr in small],
             "original": crops,
         }
         return picture_grid({name: [shown(p[0]) for p in c] for name, c in columns.items()})
+
+    def _small(self, example: Example, side: int) -> Any:
+        """LR [1, h, w, C] of what is shown of a picture."""
+        if example.lr is not None:
+            return to_float(_centre(example.lr, side // self._scale)[None])
+        hr, number = example.like, np.array([example.number], np.uint32)
+        if self._degradation.crop is None:
+            hr = _centre(hr, side, self._scale)
+        lr = np.asarray(_degraded(number, hr[None], self._degradation))[0]
+        return _centre(lr, side // self._scale)[None]
 
 
 def _measures(config: Config) -> Measures:
@@ -128,11 +133,18 @@ def _examples(config: Config) -> list[Example]:
     if not data.val:
         return []
     examples = read_set(find_pictures(data.val), scale=arch.scale, **options)
-    crop = degradation(config).crop
+    spec = degradation(config)
+    if not spec.crop:
+        return examples
+    for example in examples:
+        if min(example.like.shape[:2]) < spec.least:
+            raise ValueError(
+                f"data.val: {example.name} has {example.like.shape[0]} x {example.like.shape[1]} "
+                f"pixels, wanted {spec.least} a side for degrade.kind = {config.degrade['kind']}; "
+                "leave it out"
+            )
     # A degradation of whole crops is compiled for each shape, and costs as much.
-    return (
-        [e._replace(hr=_centre(e.like, crop, arch.scale)) for e in examples] if crop else examples
-    )
+    return [e._replace(hr=_centre(e.like, spec.crop, arch.scale)) for e in examples]
 
 
 def _centre(picture: np.ndarray, side: int, scale: int = 1) -> np.ndarray:

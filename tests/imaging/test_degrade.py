@@ -9,15 +9,19 @@ import numpy as np
 import pytest
 import tomli_w
 
+from jaxsr.imaging.bsrgan import BSRGAN
 from jaxsr.imaging.degrade import (
     Bicubic,
     Chain,
+    crop_alike,
     degradation_fields,
     degrade,
+    draw_corner,
     make_degradation,
     with_levels,
 )
 from jaxsr.imaging.operations import OPS, Blur, DownUp, Jpeg, Noise, Poisson
+from jaxsr.imaging.realworld import RealESRGAN
 from jaxsr.imaging.resize import resize
 
 # Black and white blocks, at whose edges bicubic overshoots [0, 1].
@@ -256,6 +260,10 @@ REFUSED = {
         "kind": "bsrgan",
         "levels": -4,
     },
+    "degrade.first: got 3, wanted a table such as { noise = [1, 30] }": {
+        "kind": "realesrgan",
+        "first": 3,
+    },
     f"degrade.crop: got 0, wanted the pixels of a side, such as 400{MEND}": {
         "kind": "noise",
         "crop": 0,
@@ -344,3 +352,47 @@ def test_ranges_are_checked(op, field, least, most):
     if op != "jpeg":
         with pytest.raises(ValueError, match=rf"^degrade.{field}: got \[{least}, nan\]"):
             make_degradation({"kind": op, field: [least, float("nan")]}, 1)
+
+
+@pytest.mark.parametrize("make", [RealESRGAN, BSRGAN])
+def test_bands_are_refused(make):
+    keys = jax.random.split(jax.random.key(0), 1)
+    with pytest.raises(ValueError, match="^got pictures of 4 channels, wanted grey or RGB: 1 or 3"):
+        make(2).apply(keys, jnp.zeros((1, 64, 64, 4)))
+
+
+@pytest.mark.parametrize("scale", [1, 2, 4])
+def test_lr_target_and_hr_are_cut_at_one_place(scale):
+    """Each pixel holds its row and column in LR, the picture, and whether it is a target."""
+    n, rows, columns, size = 5, 9, 12, 6 * scale
+
+    def picture(zoom, mark):
+        y, x = np.meshgrid(np.arange(rows * zoom), np.arange(columns * zoom), indexing="ij")
+        planes = np.stack([y // zoom, x // zoom, y % zoom, x % zoom, 0 * y + mark], axis=-1)
+        return jnp.asarray(np.stack([planes] * n), jnp.float32)
+
+    keys = jax.random.split(jax.random.key(1), n)
+    pictures = picture(1, 0), picture(scale, 1), picture(scale, 2)
+    cuts = [np.asarray(part) for part in crop_alike(keys, *pictures, size=size)]
+    lr, target, hr = cuts
+    assert lr.shape == (n, 6, 6, 5) and target.shape == hr.shape == (n, size, size, 5)
+    for key, part in zip(keys, lr, strict=True):
+        y, x = draw_corner(key, (rows, columns), size=6)
+        np.testing.assert_array_equal(part[0, 0], [y, x, 0, 0, 0])
+        np.testing.assert_array_equal(part[-1, -1], [y + 5, x + 5, 0, 0, 0])
+    for mark, large in ((1, target), (2, hr)):
+        every = large[:, ::scale, ::scale]
+        np.testing.assert_array_equal(every[..., :4], lr[..., :4])
+        assert (large[..., 4] == mark).all() and large[0, -1, -1, 2] == scale - 1
+    assert len({tuple(part[0, 0]) for part in lr}) > 1
+
+
+def test_corners_are_uniform_over_all_places():
+    keys = jax.random.split(jax.random.key(0), 4000)
+    corners = jax.jit(jax.vmap(lambda key: draw_corner(key, (7, 9), size=5)))(keys)
+    y, x = (np.asarray(part) for part in corners)
+    counts = np.bincount(y * 5 + x, minlength=15)
+    assert len(counts) == 15
+    expected = 4000 / 15
+    statistic = ((counts - expected) ** 2).sum() / expected
+    assert statistic < 14 + 5 * np.sqrt(2 * 14)

@@ -245,6 +245,7 @@ REFUSED = {
     "beta_plateau: got [1, 11], wanted [low, high] with 0.1 <= low <= high <= 10": {
         "beta_plateau": (1, 11)
     },
+    "beta_plateau: got [1.5, 2], wanted a range with 1 in it": {"beta_plateau": (1.5, 2)},
     "factor: got [0, 1], wanted [low, high] with 0.01 <= low <= high <= 8": {"factor": (0, 1)},
     "factor: got [0.5, 9], wanted [low, high] with 0.01 <= low <= high <= 8": {"factor": (0.5, 9)},
     "noise: got [1, 256], wanted [low, high] with 0 <= low <= high <= 255": {"noise": (1, 256)},

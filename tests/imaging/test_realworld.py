@@ -392,24 +392,22 @@ def test_a_refusal_names_the_field(message):
 
 
 @pytest.mark.parametrize(
-    "spec, side, least",
+    "spec, least",
     [
-        (RealESRGAN(2), 32, 4),  # 32 times .15
-        (RealESRGAN(4), 64, 4),  # 64 / 4 times .3
-        (RealESRGAN(4, first=Pass(factor=(2.0, 3.0))), 66, 4),
-        (RealESRGAN(2, second=SecondPass(factor=(0.1, 1.0))), 98, 4),
+        (RealESRGAN(2), 34),  # of which .15 is 5
+        (RealESRGAN(4), 68),  # of whose quarter .3 is 5
+        (RealESRGAN(4, first=Pass(factor=(2.0, 3.0))), 68),
+        (RealESRGAN(2, second=SecondPass(factor=(0.1, 1.0))), 100),
+        (RealESRGAN(3, second=SecondPass(factor=(2.0, 3.0))), 36),
     ],
 )
-def test_too_small_pictures_are_refused(spec, side, least):
+def test_too_small_pictures_are_refused(spec, least):
+    side = least - spec.scale
     with pytest.raises(ValueError) as refusal:
-        spec.apply(keys(1), jnp.zeros((1, side + 8, side, 3)))
+        spec.apply(keys(1), jnp.zeros((1, side + 12, side, 3)))
     assert str(refusal.value) == (
-        f"pictures of {side + 8} x {side} become as small as {least} pixels, "
-        "wanted 5; degrade larger ones (degrade.crop), or raise factor"
+        f"got pictures of {side + 12} x {side}, wanted {least} pixels a side at least; "
+        "degrade larger ones"
     )
-
-
-@pytest.mark.parametrize("spec, side", [(RealESRGAN(2), 34), (RealESRGAN(4), 68)])
-def test_the_smallest_pictures_are_taken(spec, side):
-    lr, _ = jax.eval_shape(spec.apply, keys(1), jnp.zeros((1, side, side, 3)))
-    assert lr.shape == (1, side // spec.scale, side // spec.scale, 3)
+    lr, _ = jax.eval_shape(spec.apply, keys(1), jnp.zeros((1, least, least, 3)))
+    assert lr.shape == (1, least // spec.scale, least // spec.scale, 3)

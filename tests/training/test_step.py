@@ -1,5 +1,6 @@
 """The adversarial step: the same on any number of devices, each term felt, a bad batch harmless."""
 
+import dataclasses
 import logging
 
 import jax
@@ -12,7 +13,7 @@ from jax import export
 from toy import GAN, PIXEL, run_steps, start_state, toy_batch, toy_config
 
 from jaxsr.training import mesh as meshes
-from jaxsr.training.config import generator, make_config
+from jaxsr.training.config import discriminator, generator, make_config
 from jaxsr.training.state import abstract_state
 from jaxsr.training.step import make_local_step, make_step
 
@@ -335,9 +336,56 @@ def test_what_was_coded_is_degraded_and_the_original_wanted():
     assert metrics["l1"] == pytest.approx(wanted, rel=1e-5)
 
 
+def test_pixels_see_the_target_and_the_discriminator_sees_the_original(monkeypatch):
+    """With a black target and a white original, whatever the crop."""
+
+    @dataclasses.dataclass(frozen=True)
+    class Torn:
+        scale: int = 2
+        levels: int = 255
+        crop: int = 24
+        least: int = 1
+
+        def apply(self, keys, hr):
+            return hr[:, ::2, ::2], 0 * hr
+
+    monkeypatch.setattr("jaxsr.training.step.degradation", lambda config: Torn())
+    config = toy_config()
+    white = np.full((8, 24, 24, 3), 255, np.uint8)
+    batch = {"hr": white, "number": np.arange(8, dtype=np.uint32)}
+    _, (metrics,) = run_steps(config, 1, batches=[batch])
+    start = start_state(config)
+    made = generator(config).apply({"params": start.g.params}, jnp.ones((8, 8, 8, 3)))
+    assert metrics["l1"] == pytest.approx(np.abs(made).mean(), rel=1e-5)
+    variables = {"params": start.d.params, "batch_stats": start.d.stats}
+    judged, _ = discriminator(config).apply(
+        variables, jnp.ones((8, 16, 16, 3)), train=True, mutable=["batch_stats"]
+    )
+    assert metrics["d_real"] == pytest.approx(np.mean(judged), rel=1e-4)
+
+
+CROPPED = {"kind": "noise", "sigma": [5, 25], "crop": 24}
+
+
+def test_eight_devices_cut_and_degrade_as_one():
+    config = toy_config(loss=PIXEL, degrade=CROPPED)
+    one, eight = (run_steps(config, devices) for devices in (1, 8))
+    assert one[1][0]["l1"] == pytest.approx(eight[1][0]["l1"], rel=1e-5)
+    for x, y in zip(*(jax.tree.leaves(each[0].g.params) for each in (one, eight)), strict=True):
+        np.testing.assert_allclose(x, y, rtol=1e-4, atol=1e-6)
+
+
+LOWERED = {
+    "bicubic": EVERYWHERE["lazy R1"],
+    "realesrgan": toy_config(loss=PIXEL, degrade={"kind": "realesrgan", "crop": 64}),
+    "bsrgan": toy_config(loss=PIXEL, degrade={"kind": "bsrgan", "crop": 64}),
+}
+
+
+@pytest.mark.parametrize("kind", LOWERED)
 @pytest.mark.parametrize("platform", ["cuda", "tpu"])
-def test_the_whole_step_lowers_for_accelerators(platform):
-    config = EVERYWHERE["lazy R1"]
+def test_the_whole_step_lowers_for_accelerators(platform, kind):
+    config = LOWERED[kind]
     mesh = meshes.make_mesh(devices=8)
     batch = jax.eval_shape(lambda: jax.tree.map(jnp.asarray, toy_batch(config)))
     step = jax.jit(make_local_step(config, mesh, pixel_only=False), donate_argnums=0)

@@ -15,12 +15,13 @@ COMPACT = {"name": "compact", "scale": 2, "num_features": 4, "num_convs": 1}
 
 
 def toy_config(
-    *, loss=GAN, generator=None, discriminator=None, crop=16, optim=None, **train
+    *, loss=GAN, generator=None, discriminator=None, crop=16, optim=None, degrade=None, **train
 ) -> Config:
     """A config of tiny networks; SGD, since Adam hides a gradient that is off by a factor."""
     tree = {
         "generator": generator or COMPACT,
         "loss": loss,
+        "degrade": degrade or {},
         "data": {"train": "unused", "crop": crop},
         "optim": {"name": "sgd", "lr": 1e-2} | (optim or {}),
         "train": {"steps": 10, "batch_size": 8} | train,
