@@ -117,3 +117,33 @@ def test_pictures_are_never_harmed(config, tmp_path, output):
     assert_refused(asked, "lies among the pictures that are given")
     assert (folder / "0.png").read_bytes() == before
     assert [path.name for path in folder.iterdir()] == ["0.png"]
+
+
+def test_a_picture_that_is_left_out_is_not_harmed_either(config, tmp_path):
+    waves(tmp_path / "in", count=1)
+    small = waves(tmp_path / "small", count=1, size=20) / "0.png"
+    asked = ["degrade", tmp_path / "in" / "0.png", small, "-o", small, "--config", config]
+    assert_refused(asked, "lies among the pictures that are given")
+    with Image.open(small) as image:
+        assert image.size == (20, 20)
+
+
+@pytest.mark.parametrize("mine", ["out/notes.txt", "out/lr/0000.png", "out/draws.json", "a.json"])
+def test_only_an_earlier_preview_is_replaced(config, pictures, tmp_path, mine):
+    (tmp_path / mine).parent.mkdir(parents=True, exist_ok=True)
+    (tmp_path / mine).write_text('[{"number": 1}]')
+    output = tmp_path / ("out" if mine.startswith("out") else "a.png")
+    asked = ["degrade", pictures, "-o", output, "--config", config, "-n", 1]
+    assert_refused(asked, "is there and of no earlier preview; name another output")
+    assert (tmp_path / mine).read_text() == '[{"number": 1}]'
+
+
+def test_pairs_of_an_earlier_preview_do_not_stay(config, pictures, tmp_path):
+    out = tmp_path / "out"
+    for count in (4, 2):
+        asked = ["degrade", pictures, "-o", out, "--config", config, "-n", count]
+        assert jaxsr(*asked)[0] == 0
+        (out / "mine.txt").touch()  # stays, for the folder holds a preview
+    for part in ("lr", "hr"):
+        assert sorted(p.name for p in (out / part).iterdir()) == ["0000.png", "0001.png"]
+    assert len(json.loads((out / "draws.json").read_text())) == 2 and (out / "mine.txt").exists()

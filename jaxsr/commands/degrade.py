@@ -40,7 +40,7 @@ def degrade(
 
         settings = preview_config(config, inputs, overrides=set_ or (), seed=seed)
         pictures, dropped = scan_of(settings)
-        check_output(output, inputs, pictures)
+        check_output(output, inputs, [*pictures.files, *(path for path, _ in dropped)])
         for path, reason in dropped:
             err.print(f"left out {path}: {reason}")
         steps = preview(settings, pictures, count=count)

@@ -129,6 +129,9 @@ class BSRGAN:
                 resize(image, (high // 2, wide // 2), method="bicubic").clip(0, 1), (high, wide)
             )
             picture = jax.tree.map(partial(jnp.where, draws["halved"]), half, picture)
+        # To shard_map a static size must be as the others, of which each device has its own.
+        none = 0 * draws["last_jpeg"]["quality"]
+        picture = picture._replace(height=picture.height + none, width=picture.width + none)
         small = high // self.scale, wide // self.scale
         branches = self._operations(draws, small)
         # A key for each place, for none may be used in more than one.
@@ -184,7 +187,7 @@ def _reduced(picture: Canvas, draws: Draws, scale: jax.Array) -> Canvas:
 
 def _resized(picture: Canvas, height: ArrayLike, width: ArrayLike, *, method: jax.Array) -> Canvas:
     shape = picture.pixels.shape
-    # A size that is static must be as the others to shard_map, of which each device has its own.
+    # As in `_run`.
     height, width = height + 0 * picture.height, width + 0 * picture.width
     return _clipped(
         canvas.resize(picture, height, width, method=method, shape=(shape[0], shape[1]))

@@ -78,7 +78,7 @@ def preview(config: Config, pictures: Pictures, *, count: int) -> Iterator[Seen]
     did; and the draws of the `degradation`, numbers replaced by what they stand for.
     """
     spec, root = degradation(config), root_key(config.train.seed)
-    source = Source(pictures, seed=config.train.seed, memory=True, codecs=config.data.codecs)
+    source = Source(pictures, seed=config.train.seed, codecs=config.data.codecs)
     make = jax.jit(partial(_make, config=config))
     for number in range(count):
         example = source[number]
@@ -169,28 +169,36 @@ def _cell(example: Seen) -> np.ndarray:
     return picture_grid({f"{number} LR": [lr], f"{number} HR": [hr]})
 
 
-def check_output(output: Path, inputs: Sequence[str], pictures: Pictures) -> None:
-    """Refuse, by ValueError, an output that would take the place of a picture or be one."""
-    if not _is_png(output) and (output.is_file() or output.suffix.lower() in files.EXTENSIONS):
+def check_output(output: Path, inputs: Sequence[str], found: Sequence[str]) -> None:
+    """Refuse, by ValueError, an output that would take the place of anything but a preview.
+
+    `found` are all pictures that the inputs name, also those that are left out.
+    """
+    other = (*files.EXTENSIONS, ".json")
+    if not _is_png(output) and (output.is_file() or output.suffix.lower() in other):
         raise ValueError(f"{output}: wanted a folder, or a file that ends in .png")
     folders = [Path(source).resolve() for source in inputs if Path(source).is_dir()]
     within = any(output.resolve().is_relative_to(folder) for folder in folders)
-    if within or any(Path(p).resolve().is_relative_to(output.resolve()) for p in pictures.paths):
+    if within or any(Path(path).resolve().is_relative_to(output.resolve()) for path in found):
         raise ValueError(f"{output} lies among the pictures that are given; name another output")
+    picture, listing = _places(output)
+    there = [picture, listing] if _is_png(output) else list(output.glob("*"))
+    taken = [path for path in there if path.exists()]
+    if taken and _earlier(listing) is None:
+        raise ValueError(f"{taken[0]} is there and of no earlier preview; name another output")
 
 
 def write_preview(output: Path, examples: Sequence[Seen], pictures: Pictures) -> None:
     """Write the grid and the tables: a .png with a .json beside it, or a folder.
 
     The folder has `grid.png`, `draws.json`, and each crop in `lr` and `hr`, so that it is a set of
-    pairs: a PNG, or a .npy of what a PNG cannot hold.
+    pairs: a PNG, or a .npy of what a PNG cannot hold. The pairs of an earlier preview are removed.
     """
+    picture, listing = _places(output)
+    picture.parent.mkdir(parents=True, exist_ok=True)
+    earlier = _crops(output, _earlier(listing) or [])
     tables = [example.table for example in examples]
-    if _is_png(output):
-        picture, listing = output, output.with_suffix(".json")
-        output.parent.mkdir(parents=True, exist_ok=True)
-    else:
-        picture, listing = output / "grid.png", output / "draws.json"
+    if not _is_png(output):
         tables = [
             table | _write_pair(output, e, pictures)
             for table, e in zip(tables, examples, strict=True)
@@ -198,6 +206,37 @@ def write_preview(output: Path, examples: Sequence[Seen], pictures: Pictures) ->
     files.write(picture, files.Picture(grid(examples)))
     with replacing(listing) as temporary:
         temporary.write_text(json.dumps(tables, indent=1, allow_nan=False), encoding="utf-8")
+    for path in earlier - _crops(output, tables):
+        path.unlink(missing_ok=True)
+
+
+def _places(output: Path) -> tuple[Path, Path]:
+    """Where the grid and the tables go."""
+    if _is_png(output):
+        return output, output.with_suffix(".json")
+    return output / "grid.png", output / "draws.json"
+
+
+def _earlier(listing: Path) -> list[Table] | None:
+    """The tables of an earlier preview; None where the file is absent or something else."""
+    try:
+        tables = json.loads(listing.read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError, ValueError):
+        return None
+    told = isinstance(tables, list) and all(
+        isinstance(table, dict) and {"number", "degradation"} <= {*table} for table in tables
+    )
+    return tables if told else None
+
+
+def _crops(folder: Path, tables: Sequence[Table]) -> set[Path]:
+    """The files that tables name, all of them in `lr` and `hr`."""
+    return {
+        folder / part / Path(table[part]).name
+        for table in tables
+        for part in ("lr", "hr")
+        if part in table
+    }
 
 
 def _write_pair(folder: Path, example: Seen, pictures: Pictures) -> Table:

@@ -356,12 +356,12 @@ def test_pixels_see_the_target_and_the_discriminator_sees_the_original(monkeypat
     _, (metrics,) = run_steps(config, 1, batches=[batch])
     start = start_state(config)
     made = generator(config).apply({"params": start.g.params}, jnp.ones((8, 8, 8, 3)))
-    assert metrics["l1"] == pytest.approx(np.abs(made).mean(), rel=1e-5)
+    assert metrics["l1"] == pytest.approx(float(jnp.abs(made).mean()), rel=1e-5)
     variables = {"params": start.d.params, "batch_stats": start.d.stats}
     judged, _ = discriminator(config).apply(
         variables, jnp.ones((8, 16, 16, 3)), train=True, mutable=["batch_stats"]
     )
-    assert metrics["d_real"] == pytest.approx(np.mean(judged), rel=1e-4)
+    assert metrics["d_real"] == pytest.approx(float(judged.mean()), rel=1e-4)
 
 
 CROPPED = {"kind": "noise", "sigma": [5, 25], "crop": 24}
@@ -403,17 +403,17 @@ def test_one_step_gives_the_golden_scalars():
     """
     _, metrics = run_steps(EVERYWHERE["lazy R1"], 1, steps=2)
     golden = {
-        "d_fake": 0.191886,
-        "d_grad_norm": 4.18075,
-        "d_loss": 1.60387,
+        "d_fake": 0.189539,
+        "d_grad_norm": 4.29964,
+        "d_loss": 1.6084,
         "d_lr": 0.01,
-        "d_real": 0.189976,
-        "g_adversarial": 0.60218,
-        "g_grad_norm": 0.407226,
-        "g_loss": 0.177274,
-        "l1": 0.117056,
+        "d_real": 0.189066,
+        "g_adversarial": 0.603312,
+        "g_grad_norm": 0.0578121,
+        "g_loss": 0.108033,
+        "l1": 0.0477016,
         "lr": 0.01,
-        "penalty": 1.03321,
+        "penalty": 1.05982,
         "skipped": 0.0,
     }
     assert metrics[1] == pytest.approx(golden, rel=1e-4)
