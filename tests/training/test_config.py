@@ -317,6 +317,21 @@ REFUSED = {
         **GAN,
         "data": {"train": "x", "crop": 20},
     },
+    "degrade.crop: got 33, wanted a multiple of generator.scale = 2, and 34 pixels at least; "
+    "set it to 34": {"degrade": {"kind": "bsrgan", "crop": 33}, "data": {"train": "x", "crop": 34}},
+    "degrade.crop: got 32, wanted a multiple of generator.scale = 4, and 68 pixels at least": {
+        "generator": {"name": "compact", "scale": 4},
+        "degrade": {"kind": "realesrgan", "crop": 32},
+        "data": {"train": "x", "crop": 32},
+    },
+    "degrade.kind: got bsrgan with generator.channels = 4, but it degrades 8-bit grey and RGB": {
+        "generator": {"name": "compact", "scale": 2, "channels": 4},
+        "degrade": {"kind": "bsrgan"},
+    },
+    "degrade.kind: got realesrgan with data.ranges, but it degrades 8-bit grey and RGB": {
+        "degrade": {"kind": "realesrgan"},
+        "data": {"train": "x", "ranges": [[0, 100]]},
+    },
     "data.crop: got 30, wanted a multiple of 1 from 32 on for VGGStyleDiscriminator": {
         **GAN,
         "discriminator": {"name": "vgg_style"},

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 from toy_run import GAN, PIXEL, merged, records, tensors, waves
 
-from jaxsr.evaluation.evaluate import evaluate, read_set
+from jaxsr.evaluation.evaluate import degraded, evaluate, read_set
 from jaxsr.imaging.degrade import Bicubic
 from jaxsr.imaging.find import find_pictures
 from jaxsr.interop.layouts import from_weights
@@ -19,10 +19,10 @@ from jaxsr.interop.pth import write_pth
 from jaxsr.networks.weights import init_weights, read_metadata, save_weights
 from jaxsr.training import mesh as meshes
 from jaxsr.training.checkpoint import Checkpoints
-from jaxsr.training.config import discriminator, generator, load_config, make_config
+from jaxsr.training.config import degradation, discriminator, generator, load_config, make_config
 from jaxsr.training.loop import train
 from jaxsr.training.state import abstract_state
-from jaxsr.training.validation import _centre
+from jaxsr.training.validation import Validation, _centre
 
 
 @pytest.fixture(autouse=True)
@@ -401,6 +401,56 @@ def test_restoring_is_measured_beside_what_was_given(pictures, tmp_path):
     [result] = [r for r in told if r["event"] == "eval"]
     assert abs(result["psnr_rgb"] - base["psnr_rgb"]) < 6  # a nearest-neighbour base at scale 1
     assert load_degradation(tmp_path / "run")["steps"][0]["op"] == "noise"
+
+
+@pytest.mark.slow
+def test_degrading_larger_crops_goes_on_exactly_and_is_measured_on_the_middle(pictures, tmp_path):
+    sections = {
+        "degrade": {"kind": "noise", "sigma": [5, 25], "crop": 32},
+        "data": {"val": str(pictures)},
+        "train": {"steps": 3, "save_every": 9},
+        "eval": {"every": 3, "image_size": 16},
+    }
+    config = pixel_config(pictures, **sections)
+    told = list(train(config, tmp_path / "whole"))
+    stop_at(train(config, tmp_path / "parts"), "step", 1)
+    list(train(config, tmp_path / "parts"))
+    assert_same(last_state(config, tmp_path / "whole"), last_state(config, tmp_path / "parts"))
+    assert records(tmp_path / "whole") == records(tmp_path / "parts")
+    [base] = [r for r in told if r["event"] == "baseline"]
+    middles = [
+        e._replace(hr=e.hr[8:40, 8:40]) for e in read_set(find_pictures(str(pictures)), scale=2)
+    ]
+    by_hand = evaluate("bicubic", middles, degradation=degradation(config), mesh=meshes.make_mesh())
+    assert base["psnr_y"] == pytest.approx(by_hand["mean"]["psnr_y"], abs=1e-4)
+
+
+def test_a_picture_too_small_to_be_degraded_is_named(pictures, tmp_path):
+    sections = {
+        "generator": {"scale": 4},
+        "degrade": {"kind": "realesrgan", "crop": 68},
+        "data": {"val": str(pictures)},
+    }
+    message = "data.val: 0.png has 48 x 48 pixels, wanted 68 a side for degrade.kind = realesrgan"
+    with pytest.raises(ValueError, match=message):
+        Validation(pixel_config(pictures, **sections), meshes.make_mesh())
+
+
+@pytest.mark.parametrize("size", [16, 24])
+def test_the_grid_shows_the_lr_that_is_measured(pictures, size):
+    """Of a degradation of whole crops, however much of it is shown."""
+    sections = {
+        "degrade": {"kind": "noise", "sigma": [30, 30], "crop": 32},
+        "data": {"val": str(pictures)},
+        "eval": {"image_size": size},
+    }
+    config = pixel_config(pictures, **sections)
+    validation = Validation(config, meshes.make_mesh())
+    example = validation.examples[1]
+    whole = degraded(np.array([example.number]), example.hr[None], degradation(config))
+    edge = 8 - size // 4
+    wanted = np.asarray(whole)[:, edge : 16 - edge, edge : 16 - edge]
+    np.testing.assert_array_equal(validation._small(example, size), wanted)
 
 
 def test_pairs_are_measured_as_they_are(pictures, tmp_path):
