@@ -3,8 +3,8 @@
 Zhang, Liang, Van Gool and Timofte, "Designing a Practical Degradation Model for Deep Blind Image
 Super-Resolution" (2021), as `degradation_bsrgan` of the authors' KAIR has it, whose camera model
 (of probability 1/4, and absent there too unless one is given) is left out. The reduction by area is
-that of PyTorch, the first halving always MATLAB's (KAIR's half of the time), and the deviation of
-the noise any number (KAIR's a whole one).
+that of PyTorch, the first halving always MATLAB's (KAIR's half of the time), the deviation of the
+noise any number (KAIR's a whole one), and the edge pixel repeated where borders are mirrored.
 """
 
 from collections.abc import Callable

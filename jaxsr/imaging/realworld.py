@@ -3,7 +3,9 @@
 Wang, Xie, Dong and Shan, "Real-ESRGAN: Training Real-World Blind Super-Resolution with Pure
 Synthetic Data" (2021), with the parameters of the authors' options. There one factor and one mode
 of resizing serve a whole batch, and a pool of pairs hides it; here a picture shares nothing with
-those beside it. The quality of JPEG is a whole number.
+those beside it. JPEG is libjpeg's, of whole qualities, borders are mirrored with the edge pixel
+repeated, and a resize spreads the picture over all pixels of the new size, where the authors' keeps
+the factor and leaves what does not fit.
 """
 
 from collections.abc import Callable
