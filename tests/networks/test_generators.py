@@ -9,6 +9,7 @@ from flax.traverse_util import flatten_dict
 from toys import OF_PICTURES, toy
 
 from jaxsr.networks.generators import GENERATORS
+from jaxsr.networks.resample import upsample_nearest
 from jaxsr.networks.weights import init_weights
 
 SCALES = [
@@ -212,6 +213,30 @@ def test_dense_blocks_start_small_and_the_other_convolutions_as_in_torch():
     np.testing.assert_allclose(dense["kernel"].std(), 0.1 * (2 / (8 * 9)) ** 0.5, rtol=0.2)
     np.testing.assert_allclose(body["kernel"].std(), (4 * 9) ** -0.5 / 3**0.5, rtol=0.2)
     assert body["bias"].any() and not dense["bias"].any()
+
+
+@pytest.mark.parametrize("depth", [16, 32])
+def test_a_plain_network_hears_the_picture_however_deep(depth):
+    """It starts at its base, and its first kernels have as much to learn as those of the middle."""
+    arch = toy("compact", 2, num_features=16, num_convs=depth)
+    params = init_weights(jax.random.key(0), arch).params
+    x = jnp.asarray(np.random.default_rng(0).random((2, 16, 16, 3)), jnp.float32)
+
+    @jax.jit
+    def learn(params):
+        def loss(params):
+            y = arch.apply({"params": params}, x)
+            return jnp.abs(y - upsample_nearest(jnp.roll(x, 1, 1), 2)).mean(), y
+
+        return jax.grad(loss, has_aux=True)(params)
+
+    gradient, y = learn(params)
+    assert jnp.abs(y - upsample_nearest(x, 2)).max() < 0.05
+    first, middle = (
+        float(jnp.linalg.norm(gradient[name]["kernel"]))
+        for name in ("conv_0", f"conv_{depth // 2}")
+    )
+    assert 0.1 < first / middle < 10
 
 
 def test_dcgan_starts_with_small_normal_kernels():
