@@ -120,7 +120,7 @@ def test_the_pixel_stage_leaves_the_discriminator_alone():
     ],
 )
 def test_each_adversarial_loss_moves_both_players(kind):
-    config = toy_config(loss=adversarial(kind))
+    config = toy_config(loss=adversarial(kind), optim={"lr": 0.1, "d_lr": 1e-2})
     before = start_state(config)
     after, metrics = run_steps(config, 1)
     still = unmoved(before.g, after.g) | unmoved(before.d, after.d)
@@ -139,7 +139,10 @@ def test_each_generator_term_moves_the_generator(term):
         vgg = _toy_vgg()
         asked = {"perceptual": {"layers": {"conv1_2": 1.0}}, "content": {"content": "pooled"}}
         loss = {"perceptual": {"weights": "unused", **asked[term]}}
-    config = toy_config(loss=loss, optim={"lr": 1e-3})
+    # Enough to be seen behind the point of every parameter, and not too much.
+    config = toy_config(
+        loss=loss, optim={"lr": 0.1 if term in ("l1", "l2", "charbonnier") else 1e-3}
+    )
     before = start_state(config)
     after, metrics = run_steps(config, 1, steps=2, vgg=vgg, batches=[toy_batch(config)] * 2)
     assert not unmoved(before.g, after.g)
