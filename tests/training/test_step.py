@@ -120,15 +120,16 @@ def test_the_pixel_stage_leaves_the_discriminator_alone():
     ],
 )
 def test_each_adversarial_loss_moves_both_players(kind):
-    config = toy_config(loss=adversarial(kind), optim={"lr": 0.1, "d_lr": 1e-2})
+    config = toy_config(loss=adversarial(kind), optim={"lr": 0.1})  # for the last kernels are faint
     before = start_state(config)
-    after, metrics = run_steps(config, 1)
+    after, _ = run_steps(config, 1)
     still = unmoved(before.g, after.g) | unmoved(before.d, after.d)
     # A difference of logits does not feel what is added to both.
     assert still <= {"conv9/bias"}, still
     # Each player's step, alone, lowers its own loss: the signs are right.
-    again, later = run_steps(config, 1, steps=2, batches=[toy_batch(config)] * 2)
-    assert later[1]["d_loss"] < metrics[0]["d_loss"]
+    config = toy_config(loss=adversarial(kind))
+    _, metrics = run_steps(config, 1, steps=2, batches=[toy_batch(config)] * 2)
+    assert metrics[1]["d_loss"] < metrics[0]["d_loss"]
 
 
 @pytest.mark.parametrize("term", ["l1", "l2", "charbonnier", "ssim", "perceptual", "content"])
