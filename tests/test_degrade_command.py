@@ -109,12 +109,23 @@ def test_where_nothing_is_degraded_nothing_is_to_be_seen(pictures, tmp_path):
     assert_refused(asked, "its generator makes pictures of noise")
 
 
-@pytest.mark.parametrize("output", ["in", "in/out", "in/0.png", "in/new.png", "."])
-def test_pictures_are_never_harmed(config, tmp_path, output):
+@pytest.mark.parametrize(
+    ("output", "wanted"),
+    [
+        *(
+            (name, "lies among the pictures that are given")
+            for name in ("in", "in/out", "in/0.png")
+        ),
+        ("in/new.png", "lies among the pictures that are given"),
+        (".", "is or holds a picture that is given"),
+        ("toy.toml/out", "toy.toml is a file"),
+    ],
+)
+def test_pictures_are_never_harmed(config, tmp_path, output, wanted):
     folder = waves(tmp_path / "in", count=1)
     before = (folder / "0.png").read_bytes()
     asked = ["degrade", folder, "-o", tmp_path / output, "--config", config, "-n", 1]
-    assert_refused(asked, "lies among the pictures that are given")
+    assert_refused(asked, wanted)
     assert (folder / "0.png").read_bytes() == before
     assert [path.name for path in folder.iterdir()] == ["0.png"]
 
@@ -123,7 +134,7 @@ def test_a_picture_that_is_left_out_is_not_harmed_either(config, tmp_path):
     waves(tmp_path / "in", count=1)
     small = waves(tmp_path / "small", count=1, size=20) / "0.png"
     asked = ["degrade", tmp_path / "in" / "0.png", small, "-o", small, "--config", config]
-    assert_refused(asked, "lies among the pictures that are given")
+    assert_refused(asked, "is or holds a picture that is given")
     with Image.open(small) as image:
         assert image.size == (20, 20)
 

@@ -178,9 +178,13 @@ def check_output(output: Path, inputs: Sequence[str], found: Sequence[str]) -> N
     if not _is_png(output) and (output.is_file() or output.suffix.lower() in other):
         raise ValueError(f"{output}: wanted a folder, or a file that ends in .png")
     folders = [Path(source).resolve() for source in inputs if Path(source).is_dir()]
-    within = any(output.resolve().is_relative_to(folder) for folder in folders)
-    if within or any(Path(path).resolve().is_relative_to(output.resolve()) for path in found):
+    if any(output.resolve().is_relative_to(folder) for folder in folders):
         raise ValueError(f"{output} lies among the pictures that are given; name another output")
+    if any(Path(path).resolve().is_relative_to(output.resolve()) for path in found):
+        raise ValueError(f"{output} is or holds a picture that is given; name another output")
+    for parent in output.parents:
+        if parent.exists() and not parent.is_dir():
+            raise ValueError(f"{output}: {parent} is a file; name another output")
     picture, listing = _places(output)
     there = [picture, listing] if _is_png(output) else list(output.glob("*"))
     taken = [path for path in there if path.exists()]
