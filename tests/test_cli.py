@@ -226,7 +226,7 @@ WRONG = {
     "large crop": (["--set", "data.crop=64"], "the crop 64 is larger than every picture"),
     "channels": (["--set", "generator.channels=2"], r"generator\.channels is 2"),
     "batch": (["--set", "train.batch_size=6"], r"train\.batch_size: got 6, wanted a multiple of 8"),
-    "no weights": (["--set", "train.init=/nowhere.safetensors"], "no weights at /nowhere"),
+    "no weights": (["--set", "train.init=/no.safetensors"], r"train\.init: no weights at /no\."),
     "processes": (["--processes", "2"], "--processes and --process-id need --distributed"),
     "no port": (
         ["--distributed", "--coordinator", "here", "--processes", "1", "--process-id", "0"],

@@ -46,6 +46,7 @@ def make_config(tree: dict[str, Any]) -> Config:
         config = msgspec.convert(tree, Config)
     except msgspec.ValidationError as error:
         reason, _, where = str(error).partition(" - at `$")
+        reason = reason.replace("Object missing required field", "it lacks")
         field = where.strip(".`") or "config"
         raise ValueError(
             f"{field}: {reason}{_got(tree, field)}; mend it in the config or with --set"
