@@ -1,6 +1,5 @@
 """BSRGAN's draws against `degradation_bsrgan` of KAIR, and its chain against SciPy and Pillow."""
 
-import io
 from dataclasses import dataclass
 from math import pi
 from typing import Any
@@ -9,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from chains import N, assert_close, bell, bilinear, keys, pillows, stacked, with_gradient
 from PIL import Image
 from scipy import linalg, ndimage, stats
 
@@ -16,7 +16,7 @@ from jaxsr.imaging import canvas
 from jaxsr.imaging.bsrgan import BSRGAN, NOISES, OPS, _noisy
 from jaxsr.imaging.degrade import degrade
 
-N, HIGH, WIDE, SCALE = 16, 64, 48, 4
+HIGH, WIDE, SCALE = 64, 48, 4
 SPEC = BSRGAN(SCALE, subsampling="4:4:4", levels=0)
 BLUR, SECOND, REDUCE, TO_LR, NOISE, JPEG = range(6)
 AREA, BILINEAR, BICUBIC = range(3)
@@ -33,24 +33,9 @@ def pictures():
 HR = pictures()
 
 
-def keys(n=N, seed=3):
-    """New ones at each call, for none may be used twice."""
-    return jax.random.split(jax.random.key(seed), n)
-
-
 @pytest.fixture(scope="module")
 def compiled():
-    """Makes (lr, target, gradient of the sum of squares of LR with respect to HR)."""
-
-    def run(keys, hr):
-        def loss(hr):
-            lr, target, _ = degrade(keys, hr, SPEC)
-            return (lr * lr).sum(), (lr, target)
-
-        gradient, (lr, target) = jax.grad(loss, has_aux=True)(hr)
-        return lr, target, gradient
-
-    return jax.jit(run)
+    return with_gradient(SPEC)
 
 
 @pytest.fixture(scope="module")
@@ -223,41 +208,19 @@ def test_noise_is_coloured_or_grey(kind):
     assert abs(pixels.std() - 1) < 0.03
 
 
-def pillows(image, quality):
-    file = io.BytesIO()
-    eight = np.round(image.clip(0, 1) * 255).astype(np.uint8)
-    Image.fromarray(eight).save(file, "jpeg", quality=quality, subsampling="4:4:4")
-    return np.asarray(Image.open(file), np.float64) / 255
-
-
-def bilinear(image, height, width):
-    """Each pixel at its centre, the edge repeated, nothing antialiased."""
-    sides = zip(image.shape, (height, width), strict=False)
-    lines = [(np.arange(n) + 0.5) * side / n - 0.5 for side, n in sides]
-    places = np.meshgrid(*lines, indexing="ij")
-    channels = np.moveaxis(image, -1, 0)
-    return np.stack(
-        [ndimage.map_coordinates(c, places, order=1, mode="nearest") for c in channels], -1
-    )
-
-
-def bell(size, sigma, shift=0.0):
-    x = np.arange(size) - size // 2 - shift
-    kernel = np.exp(-(x[:, None] ** 2 + x**2) / 2 / sigma**2)
-    return (kernel / kernel.sum())[..., None]
-
-
 def chain(image, draws):
     """The same in NumPy, SciPy and Pillow, in float64, of what has no noise."""
 
     def blur(image, own):
-        return ndimage.correlate(image, bell(own["size"], own["sigma_x"]), mode="reflect")
+        return ndimage.correlate(
+            image, bell(own["size"], own["sigma_x"])[..., None], mode="reflect"
+        )
 
     def reduce(image):
         own = draws["reduce"]
         if own["strided"]:
             scale = 2 if draws["halved"] else 4
-            kernel = bell(25, own["sigma"], shift=(scale - 1) / 2)
+            kernel = bell(25, own["sigma"], shift=(scale - 1) / 2)[..., None]
             return ndimage.correlate(image, kernel, mode="reflect")[::scale, ::scale]
         return bilinear(image, *(int(side / own["factor"]) for side in image.shape[:2]))
 
@@ -288,22 +251,6 @@ def neutral():
         "jpeg": {"happens": False, "quality": 60},
         "last_jpeg": {"quality": 95},
     }
-
-
-def stacked(draws):
-    """Gives every picture of the batch the same draws."""
-
-    def repeat(x):
-        x = jnp.asarray(x)
-        return jnp.broadcast_to(x, (N, *x.shape))
-
-    return jax.tree.map(repeat, draws)
-
-
-def assert_close(lr, expected):
-    """Within the bounds of JPEG: roundings become levels of coefficients."""
-    error = (np.asarray(lr, np.float64) - expected) * 255
-    assert abs(error).mean() < 0.5 and 10 * np.log10(255**2 / (error**2).mean()) > 45
 
 
 @pytest.mark.parametrize("strided", [False, True])

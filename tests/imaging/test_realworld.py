@@ -1,6 +1,5 @@
 """Real-ESRGAN's whole chain against SciPy and Pillow, and how its pictures depend on their keys."""
 
-import io
 from dataclasses import dataclass
 from functools import partial
 from math import pi
@@ -10,14 +9,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from PIL import Image
+from chains import N, assert_close, bell, bilinear, keys, pillows, stacked, with_gradient
 from scipy import ndimage, special, stats
 
 from jaxsr.imaging.degrade import degrade
 from jaxsr.imaging.passes import Pass, SecondPass
 from jaxsr.imaging.realworld import RealESRGAN, _select
 
-N, HIGH, WIDE, SCALE = 16, 48, 40, 2
+HIGH, WIDE, SCALE = 48, 40, 2
 SPEC = RealESRGAN(SCALE, subsampling="4:4:4", levels=0)
 HR = ndimage.gaussian_filter(np.random.default_rng(5).random((N, HIGH, WIDE, 3)), (0, 2, 2, 0))
 HR = ((HR - 0.5) * 4 + 0.5).clip(0, 1).astype(np.float32)
@@ -25,24 +24,9 @@ AREA, BILINEAR, BICUBIC = range(3)
 SINC, NONE = 6, 7
 
 
-def keys(n=N, seed=3):
-    """New ones at each call, for none may be used twice."""
-    return jax.random.split(jax.random.key(seed), n)
-
-
 @pytest.fixture(scope="module")
 def compiled():
-    """Makes (lr, target, gradient of the sum of squares of LR with respect to HR)."""
-
-    def run(keys, hr):
-        def loss(hr):
-            lr, target, _ = degrade(keys, hr, SPEC)
-            return (lr * lr).sum(), (lr, target)
-
-        gradient, (lr, target) = jax.grad(loss, has_aux=True)(hr)
-        return lr, target, gradient
-
-    return jax.jit(run)
+    return with_gradient(SPEC)
 
 
 @pytest.fixture(scope="module")
@@ -70,32 +54,8 @@ def told():
     return jax.jit(jax.vmap(run))
 
 
-def pillows(image, quality, subsampling="4:4:4"):
-    file = io.BytesIO()
-    eight = np.round(image.clip(0, 1) * 255).astype(np.uint8)
-    Image.fromarray(eight).save(file, "jpeg", quality=quality, subsampling=subsampling)
-    return np.asarray(Image.open(file), np.float64) / 255
-
-
-def bilinear(image, height, width):
-    """Each pixel at its centre, the edge repeated, nothing antialiased."""
-    sides = zip(image.shape, (height, width), strict=False)
-    lines = [(np.arange(n) + 0.5) * side / n - 0.5 for side, n in sides]
-    places = np.meshgrid(*lines, indexing="ij")
-    channels = np.moveaxis(image, -1, 0)
-    return np.stack(
-        [ndimage.map_coordinates(c, places, order=1, mode="nearest") for c in channels], -1
-    )
-
-
 def blurred(image, kernel):
     return ndimage.correlate(image, kernel[..., None], mode="reflect")
-
-
-def bell(size, sigma):
-    x = np.arange(size) - size // 2
-    kernel = np.exp(-(x[:, None] ** 2 + x**2) / 2 / sigma**2)
-    return kernel / kernel.sum()
 
 
 def low_pass(size, cutoff):
@@ -118,17 +78,6 @@ def soften(draws, *, quality):
     """A little blur, or means of whole levels would lie in the middle between two."""
     draws["first"]["quality"] = draws["second"]["quality"] = quality
     draws["second"] |= {"kernel": 0, "sigma_x": 0.4, "sigma_y": 0.4}
-
-
-def stacked(draws):
-    """Gives every picture of the batch the same draws."""
-    return jax.tree.map(lambda x: jnp.full((N,), x, jnp.asarray(x).dtype), draws)
-
-
-def assert_close(lr, expected):
-    """Within the bounds of JPEG: roundings become levels of coefficients."""
-    error = (np.asarray(lr, np.float64) - expected) * 255
-    assert abs(error).mean() < 0.5 and 10 * np.log10(255**2 / (error**2).mean()) > 45
 
 
 @pytest.fixture(scope="module")
