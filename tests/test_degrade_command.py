@@ -149,6 +149,21 @@ def test_only_an_earlier_preview_is_replaced(config, pictures, tmp_path, mine):
     assert (tmp_path / mine).read_text() == '[{"number": 1}]'
 
 
+def test_crops_that_no_preview_made_stay(config, pictures, tmp_path):
+    out = tmp_path / "out"
+    asked = ["degrade", pictures, "-o", out, "--config", config, "-n"]
+    assert jaxsr(*asked, 1)[0] == 0
+    (out / "hr" / "0001.png").write_text("mine")
+    assert_refused([*asked, 2], r"hr/0001\.png is there and of no earlier preview")
+    assert (out / "hr" / "0001.png").read_text() == "mine"
+
+
+def test_an_empty_list_is_no_preview(config, pictures, tmp_path):
+    (tmp_path / "a.json").write_text("[]")
+    asked = ["degrade", pictures, "-o", tmp_path / "a.png", "--config", config, "-n", 1]
+    assert_refused(asked, "is there and of no earlier preview")
+
+
 def test_pairs_of_an_earlier_preview_do_not_stay(config, pictures, tmp_path):
     out = tmp_path / "out"
     for count in (4, 2):

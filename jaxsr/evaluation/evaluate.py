@@ -141,7 +141,7 @@ def check_sizes(examples: Sequence[Example], measures: Measures, *, scale: int) 
         shapes = (1, height, width, channels), (1, height // scale, width // scale, channels)
         hr, lr = (jax.ShapeDtypeStruct(shape, jnp.float32) for shape in shapes)
         original = None if example.hr is None else hr
-        with _named(example):
+        with naming(example.name):
             jax.eval_shape(
                 functools.partial(measure, names=measures.names, crop=crop),
                 *(measures.params, hr, original, lr),
@@ -149,11 +149,12 @@ def check_sizes(examples: Sequence[Example], measures: Measures, *, scale: int) 
 
 
 @contextlib.contextmanager
-def _named(example: Example) -> Iterator[None]:
+def naming(name: str) -> Iterator[None]:
+    """Begins what is refused within with a name, of a picture or of a field."""
     try:
         yield
     except ValueError as error:
-        raise ValueError(f"{example.name}: {error}") from error
+        raise ValueError(f"{name}: {error}") from error
 
 
 def _crop(scale: int) -> int:
@@ -189,7 +190,7 @@ def evaluate(
     score = _score(mesh, degradation, measures.names, seen is not None)
     images: dict[str, dict[str, float]] = {}
     for batch in _batches(examples, mesh.size if mesh else 1):
-        with _named(batch[0]):
+        with naming(batch[0].name):
             values, shown = jax.device_get(score(method, measures.params, *_place(mesh, batch)))
         for i, example in enumerate(batch):
             images[example.name] = {name: float(values[name][i]) for name in measures.names}

@@ -3,7 +3,7 @@
 import contextlib
 import math
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ import numpy as np
 from jax.experimental import multihost_utils
 from jax.sharding import Mesh
 
+from jaxsr.evaluation.evaluate import naming
 from jaxsr.evaluation.measures import better
 from jaxsr.interop.load import load, load_discriminator, load_vgg
 from jaxsr.networks.discriminators import DISCRIMINATORS
@@ -49,7 +50,7 @@ def train(
     validation = Validation(config, mesh)
     starts = _starts(config) if saved_step(run_dir) is None else {}
     perceptual = config.loss.perceptual
-    with _naming("loss.perceptual.weights"):
+    with naming("loss.perceptual.weights"):
         vgg = load_vgg(perceptual.weights, perceptual.features) if perceptual else None
     yield {"event": "data", "pictures": len(pictures.paths), "dropped": dropped}
     source = yield from _open(config, pictures)
@@ -70,12 +71,12 @@ def _starts(config: Config) -> dict[str, Weights]:
     """What `train.init` and `train.init_discriminator` name, if it fits, as "g" and "d"."""
     starts = {}
     if config.train.init:
-        with _naming("train.init"):
+        with naming("train.init"):
             starts["g"] = load(config.train.init)
         wanted = arch_spec(generator(config))
         _require_fit("init", "generator", arch_spec(starts["g"].arch), wanted)
     if config.train.init_discriminator:
-        with _naming("train.init_discriminator"):
+        with naming("train.init_discriminator"):
             starts["d"] = load_discriminator(config.train.init_discriminator)
         got, wanted = (
             arch_spec(arch, registry=DISCRIMINATORS)
@@ -83,15 +84,6 @@ def _starts(config: Config) -> dict[str, Weights]:
         )
         _require_fit("init_discriminator", "discriminator", got, wanted)
     return starts
-
-
-@contextlib.contextmanager
-def _naming(field: str) -> Iterator[None]:
-    """Begins what is refused within with the field of the config."""
-    try:
-        yield
-    except ValueError as error:
-        raise ValueError(f"{field}: {error}") from error
 
 
 def _require_fit(field: str, section: str, got: dict[str, Any], wanted: dict[str, Any]) -> None:

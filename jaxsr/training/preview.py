@@ -188,7 +188,10 @@ def check_output(output: Path, inputs: Sequence[str], found: Sequence[str]) -> N
     picture, listing = _places(output)
     there = [picture, listing] if _is_png(output) else list(output.glob("*"))
     taken = [path for path in there if path.exists()]
-    if taken and _earlier(listing) is None:
+    if earlier := _earlier(listing):  # the crops that it does not name are not its own
+        crops = {path for part in ("lr", "hr") for path in output.glob(f"{part}/*")}
+        taken = sorted(crops - _crops(output, earlier))
+    if taken:
         raise ValueError(f"{taken[0]} is there and of no earlier preview; name another output")
 
 
@@ -222,14 +225,14 @@ def _places(output: Path) -> tuple[Path, Path]:
 
 
 def _earlier(listing: Path) -> list[Table] | None:
-    """The tables of an earlier preview; None where the file is absent or something else."""
+    """The tables of an earlier preview, one at least; None where the file is something else."""
     try:
         tables = json.loads(listing.read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError, ValueError):
         return None
-    told = isinstance(tables, list) and all(
-        isinstance(table, dict) and {"number", "degradation"} <= {*table} for table in tables
-    )
+    if not isinstance(tables, list) or not tables:
+        return None
+    told = all(isinstance(each, dict) and {"number", "degradation"} <= {*each} for each in tables)
     return tables if told else None
 
 

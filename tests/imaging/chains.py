@@ -70,3 +70,29 @@ def assert_close(lr, expected):
     """Within the bounds of JPEG: roundings become levels of coefficients."""
     error = (np.asarray(lr, np.float64) - expected) * 255
     assert abs(error).mean() < 0.5 and 10 * np.log10(255**2 / (error**2).mean()) > 45
+
+
+def assert_keys_decide(compiled, hr, batch):
+    """And no draw compiles anything; `compiled` is of `with_gradient`, `batch` what it gave."""
+    same = jnp.asarray(hr[:1].repeat(N, axis=0))
+    lr = np.asarray(compiled(keys(), same)[0])
+    assert len({picture.tobytes() for picture in lr}) == N
+    np.testing.assert_array_equal(lr[0], batch[0][0])
+    order = np.arange(N)[::-1]
+    turned = compiled(keys()[order], jnp.asarray(hr[order]))[0]
+    np.testing.assert_array_equal(turned[order], batch[0])
+    others = compiled(keys(seed=4), same)[0]
+    assert all((x != y).any() for x, y in zip(others, lr, strict=True))
+    assert compiled._cache_size() == 1
+
+
+def assert_alone_on_each_of_eight_devices(spec, hr, batch):
+    mesh = jax.make_mesh((8,), ("data",), axis_types=(jax.sharding.AxisType.Auto,))
+    part = jax.sharding.PartitionSpec("data")
+
+    def run(keys, hr):
+        assert hr.shape[0] == 1
+        return degrade(keys, hr, spec)[0]
+
+    sharded = jax.jit(jax.shard_map(run, mesh=mesh, in_specs=part, out_specs=part))
+    np.testing.assert_allclose(sharded(keys()[:8], jnp.asarray(hr[:8])), batch[0][:8], atol=1e-6)

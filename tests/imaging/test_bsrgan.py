@@ -8,13 +8,23 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from chains import N, assert_close, bell, bilinear, keys, pillows, stacked, with_gradient
+from chains import (
+    N,
+    assert_alone_on_each_of_eight_devices,
+    assert_close,
+    assert_keys_decide,
+    bell,
+    bilinear,
+    keys,
+    pillows,
+    stacked,
+    with_gradient,
+)
 from PIL import Image
 from scipy import linalg, ndimage, stats
 
 from jaxsr.imaging import canvas
 from jaxsr.imaging.bsrgan import BSRGAN, NOISES, OPS, _noisy
-from jaxsr.imaging.degrade import degrade
 
 HIGH, WIDE, SCALE = 64, 48, 4
 SPEC = BSRGAN(SCALE, subsampling="4:4:4", levels=0)
@@ -341,28 +351,11 @@ def test_gradients_are_finite(batch):
 
 
 def test_keys_decide_and_compile_nothing(compiled, batch):
-    same = jnp.asarray(HR[:1].repeat(N, axis=0))
-    lr = np.asarray(compiled(keys(), same)[0])
-    assert len({picture.tobytes() for picture in lr}) == N
-    np.testing.assert_array_equal(lr[0], batch[0][0])
-    order = np.arange(N)[::-1]
-    turned = compiled(keys()[order], jnp.asarray(HR[order]))[0]
-    np.testing.assert_array_equal(turned[order], batch[0])
-    others = compiled(keys(seed=4), same)[0]
-    assert all((x != y).any() for x, y in zip(others, lr, strict=True))
-    assert compiled._cache_size() == 1
+    assert_keys_decide(compiled, HR, batch)
 
 
 def test_an_example_is_the_same_alone_on_each_of_eight_devices(batch):
-    mesh = jax.make_mesh((8,), ("data",), axis_types=(jax.sharding.AxisType.Auto,))
-    part = jax.sharding.PartitionSpec("data")
-
-    def run(keys, hr):
-        assert hr.shape[0] == 1
-        return degrade(keys, hr, SPEC)[0]
-
-    sharded = jax.jit(jax.shard_map(run, mesh=mesh, in_specs=part, out_specs=part))
-    np.testing.assert_allclose(sharded(keys()[:8], jnp.asarray(HR[:8])), batch[0][:8], atol=1e-6)
+    assert_alone_on_each_of_eight_devices(SPEC, HR, batch)
 
 
 REFUSED = {
